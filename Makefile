@@ -1,0 +1,44 @@
+# Needs Python 3.11 or newer and make; everything else is set up in .venv by the first call.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+READY := .venv/ready
+
+.PHONY: demo test quick lint bench lock clean
+.DEFAULT_GOAL := help
+
+help: ## Show what can be made.
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+demo: $(READY) ## Play the incidents on the embedded cluster and show what the daemon finds.
+	$(BIN)/probe demo $(ARGS)
+
+test: $(READY) ## Run all tests (those that need more than Python skip and say what is missing).
+	$(BIN)/python -m pytest $(ARGS)
+
+quick: $(READY) ## Run the quick tests: under a minute, no cluster.
+	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+
+lint: $(READY) ## Formatting, lint, types and the floors of the house.
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(READY) ## Measure dials, memory and exposition against yardsticks of the same run.
+	$(BIN)/python -m tests.bench $(ARGS)
+
+# The lock holds pins and hashes and no index address, so it works behind any mirror.
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "probe needs Python 3.11 or newer: make PYTHON=...")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+lock: $(READY) ## Renew requirements.lock from pyproject.toml.
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --group dev --generate-hashes \
+		--no-header --no-emit-index-url --no-annotate --upgrade pyproject.toml -o requirements.lock
+
+clean: ## Remove what was set up.
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,70 @@
+"""`probe run`: the daemon."""
+
+import asyncio
+import inspect
+import signal
+from typing import Annotated, Any
+
+import typer
+
+from probe import __version__
+from probe.cli.failing import USAGE, explained, fail
+from probe.cli.logs import configure
+from probe.daemon import Daemon
+from probe.reflector import connect
+from probe.settings import ENV_PREFIX, Settings, load
+
+HELP = (
+    "Watches the cluster, dials every Service port and endpoint, serves metrics and the API. "
+    "Flags beat the environment, which beats the file of --config."
+)
+
+
+def command(**given: Any) -> None:
+    flags = {name: value for name, value in given.items() if value is not None}
+    config = flags.pop("config", None)
+    with explained():
+        settings = load(flags, config)
+        configure(settings.log_level, settings.log_format)
+        try:
+            asyncio.run(_run(settings))
+        except OSError as failed:
+            fail(f"--listen {settings.listen}: {failed.strerror or failed}", USAGE)
+
+
+async def _run(settings: Settings) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    agent = f"edgeprobe/{__version__} (node {settings.node})"
+    connection = await connect(settings.kubeconfig, settings.context, user_agent=agent)
+    try:
+        await Daemon(settings, connection).run(stop)
+    finally:
+        await connection.close()
+
+
+def _options() -> list[inspect.Parameter]:
+    """One flag for each setting, so that no knob can lack one."""
+    found = [_option("config", "YAML file with settings.", f"{ENV_PREFIX}CONFIG", "")]
+    for name, field in Settings.model_fields.items():
+        default = field.get_default()
+        shown = ",".join(default) if isinstance(default, tuple) else default
+        found.append(_option(name, field.description or "", f"{ENV_PREFIX}{name.upper()}", shown))
+    return found
+
+
+def _option(name: str, text: str, variable: str, default: object) -> inspect.Parameter:
+    about = f"{text} [{variable}" + (f", default {default}]" if default not in ("", None) else "]")
+    option = typer.Option(f"--{name.replace('_', '-')}", help=about, show_default=False)
+    return inspect.Parameter(
+        name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=None,
+        annotation=Annotated[str | None, option],
+    )
+
+
+command.__signature__ = inspect.Signature(_options())  # type: ignore[attr-defined]
+command.__annotations__ = {p.name: p.annotation for p in _options()}

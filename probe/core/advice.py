@@ -1,0 +1,93 @@
+"""What to do about a verdict: the next step, copy-paste where there is one."""
+
+from collections.abc import Iterable
+
+from probe.core.edges import Kind, Service
+from probe.core.ledger import PortBook
+from probe.core.results import Result
+from probe.core.rollouts import Rollout
+from probe.core.verdicts import Verdict
+
+
+def advice(service: Service, book: PortBook, rollouts: Iterable[Rollout] = ()) -> tuple[str, ...]:
+    """Lines for a person, the most useful first; empty when there is nothing to do."""
+    verdict = book.judgement.verdict
+    if verdict is Verdict.PORT_MISMATCH:
+        return _port_mismatch(service, book)
+    if verdict is Verdict.DRAIN_RACE:
+        return _drain_race(rollouts)
+    line = LINES.get(verdict)
+    return (line.format(ns=service.namespace, name=service.name),) if line else ()
+
+
+LINES: dict[Verdict, str] = {
+    Verdict.PROBE_FAULT: (
+        "free descriptors and source ports where probe runs: see edgeprobe_dials_total"
+        '{{result="local_fault"}} and ulimit -n'
+    ),
+    Verdict.INVALID_TARGET: (
+        "find who writes this address: kubectl get endpointslices -n {ns} "
+        "-l kubernetes.io/service-name={name} -o yaml"
+    ),
+    Verdict.NO_ENDPOINTS: (
+        "compare the selector with the pods: kubectl describe service {name} -n {ns}; "
+        "kubectl get pods -n {ns} --show-labels"
+    ),
+    Verdict.NOT_LISTENING: (
+        "see what the containers listen on: kubectl exec -n {ns} POD -- ss -ltn; "
+        "an application bound to 127.0.0.1 refuses here too"
+    ),
+    Verdict.DENIED: "see which policy selects the pods: kubectl get networkpolicies -n {ns}",
+    Verdict.BLACKHOLED: (
+        "see whether a policy or a firewall drops packets (kubectl get networkpolicies -n {ns}) "
+        "and whether the pods' nodes are up (kubectl get nodes)"
+    ),
+    Verdict.ENDPOINT_DOWN: (
+        "look at the failing pods: kubectl get pods -n {ns} -o wide; "
+        "a readinessProbe would take them out of the Service"
+    ),
+    Verdict.PROXY_STALE: (
+        "look at kube-proxy on this node: "
+        "kubectl get pods -n kube-system -l k8s-app=kube-proxy -o wide"
+    ),
+    Verdict.LOSSY: "look for drops on the nodes' interfaces and for a full conntrack table",
+}
+
+
+def _port_mismatch(service: Service, book: PortBook) -> tuple[str, ...]:
+    accepted = {
+        t.edge.dial_port
+        for t in book.of_kind(Kind.CANDIDATE)
+        if t.outcome is not None and t.outcome.result is Result.CONNECTED
+    }
+    eligible = {
+        port for port, auxiliary in (book.plan.declared if book.plan else ()) if not auxiliary
+    }
+    port = min(accepted & eligible, default=None)
+    if port is None:
+        return ()
+    number = book.implied.port.port
+    # Strategic merge finds the entry by its port; with the same number twice it needs the protocol.
+    twice = sum(p.port == number for p in service.ports) > 1
+    protocol = ',"protocol":"TCP"' if twice else ""
+    patch = f'{{"spec":{{"ports":[{{"port":{number}{protocol},"targetPort":{port}}}]}}}}'
+    return (
+        f"set targetPort to {port}: kubectl patch service {service.name} "
+        f"-n {service.namespace} -p '{patch}'",
+        "if the manifest is managed (Argo CD, Flux, Helm), change it there too",
+    )
+
+
+def _drain_race(rollouts: Iterable[Rollout]) -> tuple[str, ...]:
+    measured = [r for r in rollouts if r.recommended_drain is not None]
+    if not measured:
+        return (
+            "let old pods listen until kube-proxy has forgotten them: give the container "
+            "lifecycle.preStop.sleep.seconds: 15",
+        )
+    worst = max(measured, key=lambda r: r.recommended_drain or 0)
+    kind, namespace, name = worst.workload
+    return (
+        f"add to the container of {kind} {namespace}/{name}: "
+        f"lifecycle: {{preStop: {{sleep: {{seconds: {worst.recommended_drain}}}}}}}",
+    )

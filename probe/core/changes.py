@@ -1,0 +1,208 @@
+"""What the cluster changed, told by comparing an object with what it was before.
+
+No Event is read: Events are rate-limited and expire, objects are the truth. `at` is our own
+monotonic receipt, which orders changes; `time` is the server's, for showing only.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from probe.core.edges import Endpoint, Service, ServicePort
+from probe.core.kube import Workload
+
+
+class ChangeKind(StrEnum):
+    SERVICE_EDIT = "service_edit"
+    SERVICE_ADDED = "service_added"
+    SERVICE_REMOVED = "service_removed"
+    ROLLOUT = "rollout"
+    ROLLOUT_END = "rollout_end"
+    SCALE = "scale"
+    ENDPOINT = "endpoint"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One thing that the cluster did. `object` reads like `Service demo-app/backend-v1`.
+
+    `services` names, within the namespace, the Services it may explain something about.
+    """
+
+    at: float
+    kind: ChangeKind
+    namespace: str
+    object: str
+    detail: str
+    by: str | None = None
+    time: str | None = None
+    services: tuple[str, ...] = ()
+
+
+def service_changes(old: Service | None, new: Service, at: float) -> Iterator[Change]:
+    """What an edit of ports, selector or type means; nothing else of a Service moves traffic."""
+    if old is None or old.uid != new.uid:
+        yield _of_service(new, at, ChangeKind.SERVICE_ADDED, _ports_text(new.ports))
+        return
+    details = list(_port_edits(old.ports, new.ports))
+    if old.selector != new.selector:
+        details.append(f"selector: {_labels(old.selector)} -> {_labels(new.selector)}")
+    if old.type != new.type:
+        details.append(f"type: {old.type} -> {new.type}")
+    if old.cluster_ips != new.cluster_ips:
+        details.append(f"clusterIPs: {', '.join(old.cluster_ips)} -> {', '.join(new.cluster_ips)}")
+    if details:
+        yield _of_service(new, at, ChangeKind.SERVICE_EDIT, "; ".join(details))
+
+
+def service_removed(old: Service, at: float) -> Change:
+    return Change(
+        at,
+        ChangeKind.SERVICE_REMOVED,
+        old.namespace,
+        f"Service {old.namespace}/{old.name}",
+        "deleted",
+        services=(old.name,),
+    )
+
+
+def last_write(service: Service, at: float) -> Change | None:
+    """The Service's newest write by its managedFields: who and when, the old values unseen."""
+    if service.author is None:
+        return None
+    detail = f"last written with {_ports_text(service.ports)}; earlier values were not seen"
+    return _of_service(service, at, ChangeKind.SERVICE_EDIT, detail)
+
+
+def _of_service(service: Service, at: float, kind: ChangeKind, detail: str) -> Change:
+    author = service.author
+    return Change(
+        at,
+        kind,
+        service.namespace,
+        f"Service {service.namespace}/{service.name}",
+        detail,
+        by=author.manager if author else None,
+        time=author.time if author else None,
+        services=(service.name,),
+    )
+
+
+def _port_edits(old: Iterable[ServicePort], new: Iterable[ServicePort]) -> Iterator[str]:
+    before = {(p.port, p.protocol): p for p in old}
+    after = {(p.port, p.protocol): p for p in new}
+    for key, port in after.items():
+        was = before.get(key)
+        if was is None:
+            yield f"port {_port_text(port)} added"
+        elif was.target_port != port.target_port:
+            yield f"port {port.port}: targetPort {was.target_port} -> {port.target_port}"
+        elif was.name != port.name:
+            yield f"port {port.port}: name {was.name or '(none)'} -> {port.name or '(none)'}"
+    for key, port in before.items():
+        if key not in after:
+            yield f"port {_port_text(port)} removed"
+
+
+def _ports_text(ports: Iterable[ServicePort]) -> str:
+    return "ports " + (", ".join(map(_port_text, ports)) or "none")
+
+
+def _port_text(port: ServicePort) -> str:
+    suffix = "" if port.protocol == "TCP" else f"/{port.protocol}"
+    return f"{port.port}{suffix} (targetPort {port.target_port})"
+
+
+def _labels(selector: tuple[tuple[str, str], ...]) -> str:
+    return ",".join(f"{key}={value}" for key, value in selector) or "(none)"
+
+
+def workload_changes(
+    old: Workload | None, new: Workload, services: tuple[str, ...], at: float
+) -> Iterator[Change]:
+    """A changed pod template starts a rollout, changed replicas a scaling."""
+    if old is None or old.generation == new.generation:
+        return
+    if old.template != new.template:
+        yield _of_workload(new, at, ChangeKind.ROLLOUT, _template_detail(old, new), services)
+    if old.replicas != new.replicas:
+        detail = f"replicas: {old.replicas} -> {new.replicas}"
+        yield _of_workload(new, at, ChangeKind.SCALE, detail, services)
+
+
+def rollout_ended(
+    workload: tuple[str, str, str], detail: str, services: tuple[str, ...], at: float
+) -> Change:
+    kind, namespace, name = workload
+    return Change(
+        at,
+        ChangeKind.ROLLOUT_END,
+        namespace,
+        f"{kind} {namespace}/{name}",
+        detail,
+        services=services,
+    )
+
+
+def _of_workload(
+    workload: Workload,
+    at: float,
+    kind: ChangeKind,
+    detail: str,
+    services: tuple[str, ...],
+) -> Change:
+    writer = workload.author
+    return Change(
+        at,
+        kind,
+        workload.namespace,
+        f"{workload.kind} {workload.namespace}/{workload.name}",
+        detail,
+        by=writer.manager if writer else None,
+        time=writer.time if writer else None,
+        services=services,
+    )
+
+
+def _template_detail(old: Workload, new: Workload) -> str:
+    if old.images != new.images:
+        detail = f"image {', '.join(old.images)} -> {', '.join(new.images)}"
+    else:
+        detail = "pod template changed"
+    if new.change_cause and new.change_cause != old.change_cause:
+        detail += f" ({new.change_cause})"
+    return detail
+
+
+def endpoint_changes(
+    namespace: str,
+    service: str,
+    old: Mapping[str, Endpoint],
+    new: Mapping[str, Endpoint],
+    at: float,
+) -> Iterator[Change]:
+    """Endpoints by address that came, went, became ready or not, or began to terminate."""
+    for address in {**old, **new}:
+        detail = _endpoint_detail(old.get(address), new.get(address))
+        if detail:
+            endpoint = new.get(address) or old[address]
+            yield Change(
+                at,
+                ChangeKind.ENDPOINT,
+                namespace,
+                f"Endpoint {namespace}/{endpoint.pod or address}",
+                f"{address} {detail}",
+                services=(service,),
+            )
+
+
+def _endpoint_detail(old: Endpoint | None, new: Endpoint | None) -> str:
+    if new is None:
+        return "gone"
+    if old is None:
+        return "added, ready" if new.ready else "added, not ready"
+    if new.terminating and not old.terminating:
+        return "terminating"
+    if new.ready != old.ready and not new.terminating:
+        return "ready" if new.ready else "not ready"
+    return ""

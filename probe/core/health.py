@@ -1,0 +1,63 @@
+"""The state of one edge: what its recent dials mean, as a table.
+
+A failure that follows a failure is a confirmed one: it was dialed again from a new source port
+after the slices had been read again (the watch is never behind by more than discovery's own
+staleness, which is judged elsewhere). Two confirmed failures in a row make an edge `down`, two
+successes in a row, or the very first dial, make it `up`. Between them it is `failing`: a
+ClusterIP that meets one bad backend among many stays there.
+"""
+
+from enum import Enum, StrEnum
+
+
+class State(StrEnum):
+    UP = "up"
+    DOWN = "down"
+    FAILING = "failing"
+    UNKNOWN = "unknown"
+    EXCLUDED = "excluded"
+
+
+class Level(Enum):
+    """How far an edge has come on the way between up and down."""
+
+    NEW = "no dial yet"
+    UP = "answers"
+    SUSPECT = "one failure, not confirmed"
+    CONFIRMED = "one confirmed failure"
+    DOWN = "two confirmed failures"
+    RECOVERING = "one success after a failure"
+
+
+STATES: dict[Level, State] = {
+    Level.NEW: State.UNKNOWN,
+    Level.UP: State.UP,
+    Level.SUSPECT: State.FAILING,
+    Level.CONFIRMED: State.FAILING,
+    Level.DOWN: State.DOWN,
+    Level.RECOVERING: State.FAILING,
+}
+
+CONTINUOUS: dict[tuple[Level, bool], Level] = {
+    (Level.NEW, True): Level.UP,
+    (Level.NEW, False): Level.SUSPECT,
+    (Level.UP, True): Level.UP,
+    (Level.UP, False): Level.SUSPECT,
+    (Level.SUSPECT, True): Level.RECOVERING,
+    (Level.SUSPECT, False): Level.CONFIRMED,
+    (Level.CONFIRMED, True): Level.RECOVERING,
+    (Level.CONFIRMED, False): Level.DOWN,
+    (Level.DOWN, True): Level.RECOVERING,
+    (Level.DOWN, False): Level.DOWN,
+    (Level.RECOVERING, True): Level.UP,
+    (Level.RECOVERING, False): Level.SUSPECT,
+}
+"""(level, the dial connected) -> level, for the daemon."""
+
+ONCE: dict[tuple[Level, bool], Level] = {(level, True): Level.UP for level in Level} | {
+    (level, False): Level.DOWN for level in Level
+}
+"""The same for a single run: it says what its one dial met and confirms nothing."""
+
+UNSURE = frozenset({Level.SUSPECT, Level.CONFIRMED, Level.RECOVERING})
+"""Levels whose edge is dialed again soon instead of an interval later."""

@@ -1,0 +1,279 @@
+"""What was dialed of each Service port: the records that the World keeps and nobody else changes.
+
+A Track is one edge's, a PortBook one Service port's, a ServiceRecord one Service's. They hold
+facts and counts; what these mean is read off them by the functions here, with the time given.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from math import inf
+
+from probe.core.edges import Edge, Endpoint, EndpointSlice, Kind, PortEdges, Service, Skip
+from probe.core.expect import Expectation, Expected, expected
+from probe.core.health import STATES, Level, State
+from probe.core.kube import Workload
+from probe.core.ports import CANDIDATES_MAX
+from probe.core.results import FAILURES, Outcome, Result
+from probe.core.rollouts import Phase, Removal
+from probe.core.verdicts import Candidate, Evidence, Judgement, Verdict
+
+STALE_SECONDS = 120.0
+"""Design: a failure while discovery has been away this long accuses nobody."""
+
+FRESH_PERIODS = 3
+"""A dial counts as fresh for this many periods: one may be late, one lost to a local fault."""
+
+CANDIDATE_ENDPOINTS = 3
+"""Endpoints on which candidate ports are dialed: enough to see that they agree."""
+
+
+NOT_JUDGED = Judgement(Verdict.UNKNOWN, "not dialed yet")
+
+
+@dataclass(slots=True)
+class Track:
+    """One edge. `since` is our first sight of the endpoint (-inf: it was there before us).
+
+    `outcome` is the last one that says something about the edge; a local fault does not, and
+    stands in `fault` until a dial succeeds in being one.
+    """
+
+    edge: Edge
+    endpoint: Endpoint | None
+    since: float
+    due: float = inf
+    period: float = 0.0
+    level: Level = Level.NEW
+    outcome: Outcome | None = None
+    fault: Outcome | None = None
+    dialed_at: float = -inf
+    last_success: float | None = None
+    dials: int = 0
+    in_flight: bool = False
+    gone: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CandidatePlan:
+    """For what the candidates were dialed: while it stays the same they are not dialed again.
+
+    `declared` pairs each port with whether it is auxiliary.
+    """
+
+    refused: tuple[Edge, ...]
+    declared: tuple[tuple[int, bool], ...]
+
+
+CountKey = tuple[Kind, str, Result, Phase]
+
+
+@dataclass(slots=True)
+class PortBook:
+    """One Service port: its edges' tracks, its counts since discovery, its verdict."""
+
+    implied: PortEdges
+    tracks: dict[Edge, Track] = field(default_factory=dict)
+    counts: Counter[CountKey] = field(default_factory=Counter)
+    retransmits: Counter[Kind] = field(default_factory=Counter)
+    recent_dials: int = 0
+    recent_retransmits: int = 0
+    drain_failures: list[float] = field(default_factory=list)
+    last_success: dict[Kind, float] = field(default_factory=dict)
+    plan: CandidatePlan | None = None
+    judgement: Judgement = NOT_JUDGED
+    judged_since: float = 0.0
+    expected: dict[str, Expected] = field(default_factory=dict)
+    usable: frozenset[Edge] = frozenset()
+
+    def of_kind(self, *kinds: Kind) -> Iterator[Track]:
+        return (t for t in self.tracks.values() if t.edge.kind in kinds)
+
+    def expect(self, node: str, *, local: bool) -> None:
+        """Recomputes what ClusterIP dials should meet, for each family there is."""
+        families = {e.family for e in self.implied.cluster_ips}
+        families |= {edge.family for edge, _ in self.implied.backends}
+        self.expected = {
+            family: expected(
+                (b for b in self.implied.backends if b[0].family == family), node, local=local
+            )
+            for family in families
+        }
+        self.usable = frozenset(
+            edge for found in self.expected.values() for edge, _ in found.usable
+        )
+
+    def connects(self, edge: Edge) -> bool:
+        """Whether a dial of this ClusterIP should connect at this node."""
+        found = self.expected.get(edge.family)
+        return found is not None and found.expectation is Expectation.CONNECT
+
+    def count_recent(self, retransmitted: bool) -> None:
+        """Connects and those that lost a SYN, over about the last hundred or two."""
+        self.recent_dials += 1
+        self.recent_retransmits += retransmitted
+        if self.recent_dials >= 200:
+            self.recent_dials //= 2
+            self.recent_retransmits //= 2
+
+
+@dataclass(slots=True)
+class ServiceRecord:
+    """One Service with its slices (by name), its ports' books (by number) and its removals."""
+
+    service: Service | None = None
+    since: float = -inf
+    edited_at: float = -inf
+    slices: dict[str, EndpointSlice] = field(default_factory=dict)
+    books: dict[int, PortBook] = field(default_factory=dict)
+    skipped: tuple[Skip, ...] = ()
+    endpoints: dict[str, Endpoint] = field(default_factory=dict)
+    endpoint_since: dict[str, float] = field(default_factory=dict)
+    removals: list[Removal] = field(default_factory=list)
+
+    def held_endpoints(self) -> Iterator[Endpoint]:
+        return (endpoint for s in self.slices.values() for endpoint in s.endpoints)
+
+    @property
+    def terminating(self) -> bool:
+        return any(e.terminating for e in self.endpoints.values())
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """The moment and the settings under which records are read."""
+
+    now: float
+    settle: float
+    linger: float
+    interval: float
+    stale_seconds: float | None = None
+
+    @property
+    def stale(self) -> bool:
+        return self.stale_seconds is not None and self.stale_seconds > STALE_SECONDS
+
+
+def state(track: Track, record: ServiceRecord, book: PortBook, view: View) -> State:
+    """The state of one edge now; `excluded` when its dials say nothing about health."""
+    failing = track.outcome is not None and track.outcome.result in FAILURES
+    if _excluded(track, record, book, view, failing=failing):
+        return State.EXCLUDED
+    if not fresh(track, view) or (view.stale and failing):
+        return State.UNKNOWN
+    return STATES[track.level]
+
+
+def _excluded(
+    track: Track, record: ServiceRecord, book: PortBook, view: View, *, failing: bool
+) -> bool:
+    if track.edge.kind is Kind.CANDIDATE:
+        return False
+    if track.edge.kind is Kind.SERVICE:
+        return not book.connects(track.edge) or (failing and view.now - record.since < view.settle)
+    return track.edge not in book.usable or (failing and view.now - track.since < view.settle)
+
+
+def fresh(track: Track, view: View) -> bool:
+    """Whether the edge's last dial still tells something."""
+    if track.outcome is None:
+        return False
+    return view.now - track.dialed_at <= FRESH_PERIODS * max(track.period, view.interval)
+
+
+def evidence(
+    record: ServiceRecord, book: PortBook, view: View, *, scaled_to_zero: bool
+) -> Evidence:
+    """What judge() needs to know of this Service port at this moment."""
+    service = record.service
+    endpoints = [t for t in book.of_kind(Kind.ENDPOINT) if t.edge in book.usable]
+    vips = [t for t in book.of_kind(Kind.SERVICE) if book.connects(t.edge)]
+    states = {t.edge: state(t, record, book, view) for t in (*endpoints, *vips)}
+    dialed = [t for t in endpoints if _tells(states[t.edge])]
+    down = [t for t in dialed if states[t.edge] is State.DOWN]
+    vip_down = [t for t in vips if states[t.edge] is State.DOWN]
+    candidates = list(book.of_kind(Kind.CANDIDATE))
+    faults = [t.fault for t in book.tracks.values() if t.fault is not None]
+    barred = sum(edge in book.usable for edge in book.implied.barred)
+    return Evidence(
+        target_port=str(book.implied.port.target_port),
+        usable=len(book.usable),
+        expected=len(endpoints),
+        dialed=len(dialed),
+        up=sum(states[t.edge] is State.UP for t in dialed),
+        down=_results(down),
+        undecided=sum(
+            states[t.edge] is State.FAILING and t.level is not Level.RECOVERING for t in dialed
+        ),
+        settling=sum(states[t.edge] is State.EXCLUDED for t in endpoints),
+        vips=len(vips),
+        vips_dialed=sum(_tells(states[t.edge]) for t in vips),
+        vip_down=_results(vip_down),
+        candidates=_candidates(record, book),
+        candidates_pending=any(t.outcome is None for t in candidates),
+        invalid=tuple(found.text for found in book.implied.invalid),
+        local_faults=len(faults),
+        local_fault_detail=faults[0].detail if faults else "",
+        stale_seconds=view.stale_seconds if view.stale else None,
+        drain_failures=sum(view.now - at < view.linger for at in book.drain_failures),
+        new=view.now - record.since < view.settle,
+        scaled_to_zero=scaled_to_zero,
+        has_selector=service is not None and bool(service.selector),
+        recent_dials=book.recent_dials,
+        recent_retransmits=book.recent_retransmits,
+        undialed=barred,
+        details=tuple(_sentence(t) for t in (*down, *vip_down) if t.outcome),
+    )
+
+
+def _tells(found: State) -> bool:
+    return found not in (State.EXCLUDED, State.UNKNOWN)
+
+
+def _results(tracks: list[Track]) -> tuple[Result, ...]:
+    return tuple(t.outcome.result for t in tracks if t.outcome is not None)
+
+
+def _sentence(track: Track) -> str:
+    detail = track.outcome.detail if track.outcome else ""
+    return f"{track.edge.address}:{track.edge.dial_port} {detail}".strip()
+
+
+def candidate_plan(
+    record: ServiceRecord, book: PortBook, view: View, workloads: Iterable[Workload]
+) -> CandidatePlan | None:
+    """What to dial besides when every usable endpoint refuses the target port; None otherwise."""
+    tracks = [t for t in book.of_kind(Kind.ENDPOINT) if t.edge in book.usable]
+    down = [t for t in tracks if state(t, record, book, view) is State.DOWN]
+    refused = [t.edge for t in down if t.outcome and t.outcome.result is Result.REFUSED]
+    if not refused or len(refused) < len(tracks):
+        return None
+    targets = {t.edge.dial_port for t in tracks}
+    declared = {d.port: d.auxiliary for w in workloads for d in w.declared}
+    found = sorted((p, aux) for p, aux in declared.items() if p not in targets)
+    return CandidatePlan(tuple(sorted(refused)), tuple(found[:CANDIDATES_MAX]))
+
+
+def _candidates(record: ServiceRecord, book: PortBook) -> tuple[Candidate, ...]:
+    """The dialed candidate ports with how many endpoints accepted each."""
+    taken = {
+        edge.dial_port
+        for other in record.books.values()
+        if other is not book
+        for edge, _ in other.implied.backends
+    }
+    auxiliary = dict(book.plan.declared) if book.plan else {}
+    found: dict[int, list[bool]] = {}
+    for track in book.of_kind(Kind.CANDIDATE):
+        if track.outcome is not None:
+            connected = track.outcome.result is Result.CONNECTED
+            found.setdefault(track.edge.dial_port, []).append(connected)
+    return tuple(
+        Candidate(
+            port,
+            accepted=sum(accepted),
+            dialed=len(accepted),
+            eligible=port not in taken and not auxiliary.get(port, False),
+        )
+        for port, accepted in sorted(found.items())
+    )

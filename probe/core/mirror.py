@@ -1,0 +1,250 @@
+"""The cluster as our watches tell it: objects in, changes and touched Services out.
+
+Nothing is forgotten because the API server is away: an object goes only when an event says so.
+`now` is monotonic seconds of receipt; the first list of a resource counts as `-inf`, since what
+stood before us is neither new nor a change.
+"""
+
+from collections import Counter, deque
+from collections.abc import Iterator
+from math import inf
+
+from probe.core import changes, kube, rollouts
+from probe.core.changes import Change
+from probe.core.edges import Endpoint, EndpointSlice, Service
+from probe.core.kube import Workload
+from probe.core.ledger import ServiceRecord
+from probe.core.results import Result
+from probe.core.rollouts import REMOVAL_WINDOW, Removal, Rollout, WorkloadKey
+
+CHANGES_KEPT = 1000
+ROLLOUTS_KEPT = 100
+
+KINDS = {
+    kube.DEPLOYMENTS.name: "Deployment",
+    kube.STATEFUL_SETS.name: "StatefulSet",
+    kube.DAEMON_SETS.name: "DaemonSet",
+}
+
+ServiceKey = tuple[str, str]
+
+
+class Mirror:
+    """Services with their slices, workloads with their rollouts, and the last changes.
+
+    `lags` gathers the lag (seconds) of each removal that is over, for the daemon's histogram;
+    `rollout_failures` counts failed ClusterIP dials by workload, Service and result for good.
+    `touched` collects the Services whose edges or facts may have changed, for the World to take.
+    A record may stand without its Service (slices can be seen first) and is then not dialed.
+    """
+
+    def __init__(self, linger: float) -> None:
+        self.services: dict[ServiceKey, ServiceRecord] = {}
+        self.workloads: dict[WorkloadKey, Workload] = {}
+        self.rollouts: dict[WorkloadKey, Rollout] = {}
+        self.finished: deque[Rollout] = deque(maxlen=ROLLOUTS_KEPT)
+        self.changes: deque[Change] = deque(maxlen=CHANGES_KEPT)
+        self.listed: set[str] = set()
+        self.touched: set[ServiceKey] = set()
+        self.lags: list[float] = []
+        self.rollout_failures: Counter[tuple[WorkloadKey, str, Result]] = Counter()
+        self._owners: dict[tuple[str, str], ServiceKey] = {}
+        self._linger = linger
+        self._now = -inf
+
+    @property
+    def synced(self) -> bool:
+        """Whether Services and EndpointSlices have been listed: before that nothing is judged."""
+        return {kube.SERVICES.name, kube.SLICES.name} <= self.listed
+
+    def apply(self, event: kube.Event, now: float) -> list[Change]:
+        """Takes in one event and returns what it changed, already remembered."""
+        self._now = now
+        found = [*self._apply(event, now), *self._end_rollouts(now)]
+        self.changes.extend(found)
+        return found
+
+    def tick(self, now: float) -> list[Change]:
+        """Lets time pass: ends overdue rollouts, closes removals that nothing can follow."""
+        for record in self.services.values():
+            if record.removals:
+                self._close_removals(record, now)
+        found = list(self._end_rollouts(now))
+        self.changes.extend(found)
+        return found
+
+    def services_of(self, workload: Workload) -> tuple[str, ...]:
+        """Names of the Services of its namespace whose selector matches the workload's pods."""
+        return tuple(
+            name
+            for (namespace, name), record in self.services.items()
+            if namespace == workload.namespace and _selects(record.service, workload)
+        )
+
+    def workloads_of(self, service: Service) -> tuple[Workload, ...]:
+        return tuple(w for w in self.workloads.values() if _selects(service, w))
+
+    def rollouts_of(self, key: ServiceKey) -> tuple[Rollout, ...]:
+        """Rollouts behind this Service that run or ended less than the linger time ago."""
+        return tuple(
+            r for r in self.rollouts.values() if r.workload[1] == key[0] and key[1] in r.services
+        )
+
+    def _apply(self, event: kube.Event, now: float) -> Iterator[Change]:
+        match event:
+            case kube.Listed():
+                yield from self._list(event, now if event.resource in self.listed else -inf)
+                self.listed.add(event.resource)
+            case kube.Stored(_, fact):
+                yield from self._store(fact, now)
+            case kube.Removed(resource, namespace, name):
+                yield from self._remove(resource, namespace, name, now)
+
+    def _list(self, event: kube.Listed, now: float) -> Iterator[Change]:
+        names = {(fact.namespace, fact.name) for fact in event.facts}
+        for namespace, name in self._names(event.resource) - names:
+            if event.namespace in ("", namespace):
+                yield from self._remove(event.resource, namespace, name, now)
+        for fact in event.facts:
+            yield from self._store(fact, now)
+
+    def _names(self, resource: str) -> set[tuple[str, str]]:
+        if resource == kube.SERVICES.name:
+            return {key for key, record in self.services.items() if record.service}
+        if resource == kube.SLICES.name:
+            return set(self._owners)
+        return {key[1:] for key in self.workloads if key[0] == KINDS[resource]}
+
+    def _store(self, fact: Service | EndpointSlice | Workload, now: float) -> Iterator[Change]:
+        match fact:
+            case Service():
+                yield from self._store_service(fact, now)
+            case EndpointSlice():
+                yield from self._store_slice(fact, now)
+            case Workload():
+                yield from self._store_workload(fact, now)
+
+    def _store_service(self, service: Service, now: float) -> Iterator[Change]:
+        key = service.namespace, service.name
+        record = self.services.setdefault(key, ServiceRecord())
+        edits = list(changes.service_changes(record.service, service, now))
+        if record.service is None:
+            record.since = now
+        elif edits:
+            record.edited_at = now
+        record.service = service
+        self.touched.add(key)
+        if now > -inf:
+            yield from edits
+
+    def _store_slice(self, slice_: EndpointSlice, now: float) -> Iterator[Change]:
+        key = slice_.namespace, slice_.service
+        if self._owners.get((slice_.namespace, slice_.name), key) != key:
+            yield from self._drop_slice(slice_.namespace, slice_.name, now)
+        self._owners[slice_.namespace, slice_.name] = key
+        record = self.services.setdefault(key, ServiceRecord(since=now))
+        record.slices[slice_.name] = slice_
+        yield from self._note_endpoints(key, record, now)
+
+    def _drop_slice(self, namespace: str, name: str, now: float) -> Iterator[Change]:
+        key = self._owners.pop((namespace, name), None)
+        if key is not None:
+            record = self.services[key]
+            del record.slices[name]
+            yield from self._note_endpoints(key, record, now)
+            if record.service is None and not record.slices:
+                del self.services[key]
+
+    def _store_workload(self, workload: Workload, now: float) -> Iterator[Change]:
+        key = rollouts.key_of(workload)
+        old = self.workloads.get(key)
+        self.workloads[key] = workload
+        behind = self.services_of(workload)
+        self.touched.update((workload.namespace, name) for name in behind)
+        edits = list(changes.workload_changes(old, workload, behind, now))
+        if edits:
+            self._begin_rollout(workload, behind, edits[0].detail, now)
+        elif old is None and workload.rolling and now == -inf:
+            self._begin_rollout(workload, behind, "already in progress", self._now)
+        yield from edits
+
+    def _remove(self, resource: str, namespace: str, name: str, now: float) -> Iterator[Change]:
+        if resource == kube.SLICES.name:
+            yield from self._drop_slice(namespace, name, now)
+        elif resource == kube.SERVICES.name:
+            record = self.services.get((namespace, name))
+            if record is not None and record.service is not None:
+                yield changes.service_removed(record.service, now)
+                record.service = None
+                self.touched.add((namespace, name))
+                if not record.slices:
+                    del self.services[namespace, name]
+        else:
+            self.workloads.pop((KINDS[resource], namespace, name), None)
+
+    def _note_endpoints(
+        self, key: ServiceKey, record: ServiceRecord, now: float
+    ) -> Iterator[Change]:
+        """Remembers since when each endpoint is there and which of them are being removed."""
+        self.touched.add(key)
+        old, new = record.endpoints, {e.address: e for e in record.held_endpoints()}
+        for address in {**old, **new}:
+            was, now_is = old.get(address), new.get(address)
+            if now_is is None:
+                record.endpoint_since.pop(address, None)
+            elif was is None or was.pod != now_is.pod:
+                record.endpoint_since[address] = now
+            if _leaves(was, now_is):
+                record.removals.append(Removal(address, now))
+        record.endpoints = new
+        if now > -inf:
+            yield from changes.endpoint_changes(*key, old, new, now)
+
+    def _begin_rollout(
+        self, workload: Workload, services: tuple[str, ...], detail: str, now: float
+    ) -> None:
+        """A further change inside a running rollout prolongs it; a report covers them all."""
+        running = self.rollouts.get(rollouts.key_of(workload))
+        if running is not None and running.ended is None:
+            running.deadline = now + workload.progress_deadline_seconds
+        else:
+            if running is not None:
+                self.finished.append(running)
+            begun = rollouts.begin(workload, services, detail, now)
+            self.rollouts[rollouts.key_of(workload)] = begun
+
+    def _end_rollouts(self, now: float) -> Iterator[Change]:
+        for key, rollout in list(self.rollouts.items()):
+            if rollout.ended is not None:
+                if not rollout.covers(now, self._linger):
+                    self.finished.append(self.rollouts.pop(key))
+                continue
+            workload = self.workloads.get(key)
+            records = [self.services.get((key[1], name)) for name in rollout.services]
+            terminating = any(r is not None and r.terminating for r in records)
+            rollout.outcome = rollouts.ending(rollout, workload, terminating, now)
+            if rollout.outcome:
+                rollout.ended = now
+                self.touched.update((key[1], name) for name in rollout.services)
+                yield changes.rollout_ended(key, rollout.text(), rollout.services, now)
+
+    def _close_removals(self, record: ServiceRecord, now: float) -> None:
+        over = [r for r in record.removals if now >= r.at + REMOVAL_WINDOW]
+        self.lags.extend(r.lag for r in over if r.lag is not None)
+        record.removals = [r for r in record.removals if now < r.at + REMOVAL_WINDOW]
+
+
+def _leaves(was: Endpoint | None, now_is: Endpoint | None) -> bool:
+    """Whether an endpoint that received traffic no longer should."""
+    if was is None or not was.ready or was.terminating:
+        return False
+    return now_is is None or now_is.terminating or was.pod != now_is.pod
+
+
+def _selects(service: Service | None, workload: Workload) -> bool:
+    return (
+        service is not None
+        and bool(service.selector)
+        and service.namespace == workload.namespace
+        and set(service.selector) <= set(workload.labels)
+    )

@@ -1,0 +1,211 @@
+"""Facts -> the JSON documents of the API and of `-o json`.
+
+The shapes are interfaces: dashboards and scripts read them. Times are RFC 3339; a `Clock` turns
+our monotonic receipt into them, since the core itself never knows the time of day.
+"""
+
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from typing import Any
+
+from probe.core.advice import advice
+from probe.core.changes import Change, ChangeKind, last_write
+from probe.core.edges import Edge, Kind, Service
+from probe.core.ledger import PortBook, ServiceRecord, Track, state
+from probe.core.mirror import ServiceKey
+from probe.core.results import Icmp, Outcome
+from probe.core.rollouts import Rollout
+from probe.core.targets import Target
+from probe.core.verdicts import FAILING, SEVERITY, UNDECIDED, Verdict
+from probe.core.world import World
+
+Json = dict[str, Any]
+Clock = Callable[[float], datetime]
+
+CHANGES_SHOWN = 20
+
+
+def services(world: World, now: float, clock: Clock, vantage: str) -> Json:
+    """Every known Service with its verdict, and the worst of them."""
+    found = [
+        service(world, key, now, clock, vantage)
+        for key, record in sorted(world.mirror.services.items())
+        if record.service is not None
+    ]
+    return {"services": found, "verdict": str(worst(Verdict(s["verdict"]) for s in found))}
+
+
+def service(world: World, key: ServiceKey, now: float, clock: Clock, vantage: str) -> Json:
+    """One Service. Raises KeyError if it is not known."""
+    record = world.mirror.services[key]
+    if record.service is None:
+        raise KeyError(key)
+    books = [book for _, book in sorted(record.books.items())]
+    ports = [_port(world, record, book, now) for book in books]
+    verdict = worst(book.judgement.verdict for book in books)
+    told = next((b for b in books if b.judgement.verdict is verdict), None)
+    rollouts = world.mirror.rollouts_of(key)
+    return {
+        "service": {"namespace": key[0], "name": key[1]},
+        "sources": [{"node": world.config.node, "vantage": vantage}],
+        "verdict": str(verdict),
+        "summary": told.judgement.summary if told else _nothing(record.service, record),
+        "dialed": sum(_dialed(book) for book in books),
+        "expected": sum(_expected(book) for book in books),
+        "ports": ports,
+        "changes": [change(c, clock) for c in changes_of(world, key, now)],
+        "advice": list(
+            dict.fromkeys(a for b in books for a in advice(record.service, b, rollouts))
+        ),
+    }
+
+
+def worst(verdicts: Iterable[Verdict]) -> Verdict:
+    """The one verdict for many: a failure beats what could not be told, which beats healthy."""
+
+    def rank(verdict: Verdict) -> tuple[int, int]:
+        group = 0 if verdict in FAILING else 1 if verdict in UNDECIDED else 2
+        return group, SEVERITY.index(verdict)
+
+    return min(verdicts, key=rank, default=Verdict.HEALTHY)
+
+
+def _nothing(service: Service, record: ServiceRecord) -> str:
+    reasons = ", ".join(dict.fromkeys(str(skip) for skip in record.skipped))
+    return f"nothing of it is dialed: {reasons or 'it has no ports'}"
+
+
+def _shown(book: PortBook) -> list[Track]:
+    return sorted(book.tracks.values(), key=lambda t: (_ORDER[t.edge.kind], t.edge))
+
+
+_ORDER = {Kind.SERVICE: 0, Kind.ENDPOINT: 1, Kind.CANDIDATE: 2}
+
+
+def _expected(book: PortBook) -> int:
+    return sum(t.edge.kind is Kind.SERVICE or t.edge in book.usable for t in book.tracks.values())
+
+
+def _dialed(book: PortBook) -> int:
+    return sum(
+        t.outcome is not None and (t.edge.kind is Kind.SERVICE or t.edge in book.usable)
+        for t in book.tracks.values()
+    )
+
+
+def _port(world: World, record: ServiceRecord, book: PortBook, now: float) -> Json:
+    port = book.implied.port
+    view = world.view(now)
+    edges = [_edge(world.config.node, t, str(state(t, record, book, view))) for t in _shown(book)]
+    return {
+        "name": port.name,
+        "port": port.port,
+        "target_port": port.target_port,
+        "verdict": str(book.judgement.verdict),
+        "summary": book.judgement.summary,
+        "edges": edges,
+    }
+
+
+def _edge(node: str, track: Track, shown_state: str) -> Json:
+    edge: Edge = track.edge
+    outcome = track.fault or track.outcome
+    return {
+        "from": node,
+        "kind": str(edge.kind),
+        "address": edge.address,
+        "port": edge.dial_port,
+        "family": str(edge.family),
+        "pod": track.endpoint.pod or None if track.endpoint else None,
+        "node": track.endpoint.node or None if track.endpoint else None,
+        "state": shown_state,
+        **_outcome(outcome),
+    }
+
+
+def _outcome(outcome: Outcome | None) -> Json:
+    if outcome is None:
+        return {"result": None, "connect_seconds": None, "syn_retransmits": 0, "icmp": None}
+    return {
+        "result": str(outcome.result),
+        "connect_seconds": outcome.connect_seconds,
+        "syn_retransmits": outcome.syn_retransmits,
+        "icmp": _icmp(outcome.icmp),
+    }
+
+
+def _icmp(icmp: Icmp | None) -> Json | None:
+    if icmp is None:
+        return None
+    return {"type": icmp.type, "code": icmp.code, "offender": icmp.offender}
+
+
+def address(target: Target, outcome: Outcome) -> Json:
+    """One line of `probe check addr -o json`."""
+    return {
+        "address": target.host,
+        "port": target.port,
+        **_outcome(outcome),
+        "detail": outcome.detail,
+    }
+
+
+def changes_of(world: World, key: ServiceKey, now: float) -> list[Change]:
+    """The changes that concern a Service, newest first; its last write if no edit was seen."""
+    found = [
+        c for c in reversed(world.mirror.changes) if c.namespace == key[0] and key[1] in c.services
+    ][:CHANGES_SHOWN]
+    edited = any(c.kind in (ChangeKind.SERVICE_EDIT, ChangeKind.SERVICE_ADDED) for c in found)
+    held = world.mirror.services[key].service
+    if not edited and held is not None and (written := last_write(held, now)):
+        found.append(written)
+    return found
+
+
+def change(change: Change, clock: Clock) -> Json:
+    return {
+        "time": change.time or rfc3339(clock(change.at)),
+        "kind": str(change.kind),
+        "object": change.object,
+        "by": change.by,
+        "detail": change.detail,
+    }
+
+
+def changes(world: World, clock: Clock) -> Json:
+    """All remembered changes, newest first, and the rollouts with what they cost."""
+    rollouts = [*world.mirror.finished, *world.mirror.rollouts.values()]
+    return {
+        "changes": [change(c, clock) for c in reversed(world.mirror.changes)],
+        "rollouts": [rollout(r, clock) for r in sorted(rollouts, key=lambda r: -r.started)],
+    }
+
+
+def rollout(rollout: Rollout, clock: Clock) -> Json:
+    kind, namespace, name = rollout.workload
+    lag = None if rollout.lag is None else round(rollout.lag, 3)
+    return {
+        "workload": f"{kind} {namespace}/{name}",
+        "detail": rollout.detail,
+        "started": rfc3339(clock(rollout.started)),
+        "ended": rfc3339(clock(rollout.ended)) if rollout.ended is not None else None,
+        "outcome": rollout.outcome or "running",
+        "dials": rollout.dials,
+        "failed": {str(result): count for result, count in sorted(rollout.failed.items())},
+        "removal_lag_seconds": lag,
+        "removal_lag_error_seconds": round(rollout.error, 3) if lag is not None else None,
+        "recommended_drain_seconds": rollout.recommended_drain,
+    }
+
+
+def rfc3339(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def exit_code(verdict: Verdict, *, invalid: bool = False) -> int:
+    """2 wrong configuration, 1 a failure was found, 3 could not tell, 0 healthy."""
+    if invalid or verdict is Verdict.INVALID_TARGET:
+        return 2
+    if verdict in FAILING:
+        return 1
+    return 3 if verdict in UNDECIDED else 0

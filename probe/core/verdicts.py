@@ -1,0 +1,310 @@
+"""What the edges of one Service port mean together: an ordered, literal table.
+
+The first row that fits gives the verdict; the order is the theory. First come the reasons not to
+believe the dials (our own fault, no evidence), then what makes them meaningless (an address that
+may not be dialed, no endpoint to reach), then the transient cause that explains failures by
+itself (a drain), then the steady ones from the most specific to the least, and only when every
+endpoint answers is the ClusterIP's own failure kube-proxy's.
+
+Only `down` edges accuse: one confirmed failure is not enough, and an excluded edge says nothing.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from probe.core.results import Result
+
+
+class Verdict(StrEnum):
+    PROBE_FAULT = "probe_fault"
+    UNKNOWN = "unknown"
+    INVALID_TARGET = "invalid_target"
+    NODE_PATH = "node_path"
+    NO_ENDPOINTS = "no_endpoints"
+    DRAIN_RACE = "drain_race"
+    PORT_MISMATCH = "port_mismatch"
+    NOT_LISTENING = "not_listening"
+    DENIED = "denied"
+    BLACKHOLED = "blackholed"
+    ENDPOINT_DOWN = "endpoint_down"
+    PROXY_STALE = "proxy_stale"
+    LOSSY = "lossy"
+    MASKED = "masked"
+    HEALTHY = "healthy"
+
+
+SEVERITY: tuple[Verdict, ...] = (*Verdict,)
+"""Worst first, for the one verdict of many: the order of the table, healthy last."""
+
+FAILING = frozenset(
+    {
+        Verdict.PROBE_FAULT,
+        Verdict.INVALID_TARGET,
+        Verdict.NODE_PATH,
+        Verdict.NO_ENDPOINTS,
+        Verdict.DRAIN_RACE,
+        Verdict.PORT_MISMATCH,
+        Verdict.NOT_LISTENING,
+        Verdict.BLACKHOLED,
+        Verdict.ENDPOINT_DOWN,
+        Verdict.PROXY_STALE,
+        Verdict.LOSSY,
+    }
+)
+"""Verdicts by which a check has found a failure (exit code 1)."""
+
+UNDECIDED = frozenset({Verdict.UNKNOWN, Verdict.MASKED, Verdict.DENIED})
+"""Verdicts by which a check could not tell (exit code 3)."""
+
+LOSSY_SHARE = 0.05
+LOSSY_DIALS = 3
+"""Lossy from 3 connects that lost a SYN and 5 % of the recent ones: one lost SYN in a cluster's
+day is normal (SNAT races, kubernetes/kubernetes#76699), one in twenty is a fault. Chosen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A declared port, dialed because every endpoint refused the target port."""
+
+    port: int
+    accepted: int
+    dialed: int
+    eligible: bool
+
+    @property
+    def accepts(self) -> bool:
+        return self.eligible and 0 < self.dialed == self.accepted
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """All that is known of one Service port at one moment. Counts are of endpoints.
+
+    `expected` are those this node should have an opinion on, `dialed` those freshly dialed;
+    `down` holds the last result of each that is down. `vip_down` the result of each ClusterIP
+    that is down although it should connect; `vips` how many should. `drain_failures` counts
+    recent ClusterIP failures laid to terminating or just-removed endpoints.
+    """
+
+    target_port: str = ""
+    usable: int = 0
+    expected: int = 0
+    dialed: int = 0
+    up: int = 0
+    down: tuple[Result, ...] = ()
+    undecided: int = 0
+    settling: int = 0
+    vips: int = 0
+    vips_dialed: int = 0
+    vip_down: tuple[Result, ...] = ()
+    candidates: tuple[Candidate, ...] = ()
+    candidates_pending: bool = False
+    invalid: tuple[str, ...] = ()
+    local_faults: int = 0
+    local_fault_detail: str = ""
+    stale_seconds: float | None = None
+    drain_failures: int = 0
+    new: bool = False
+    scaled_to_zero: bool = False
+    has_selector: bool = True
+    recent_dials: int = 0
+    recent_retransmits: int = 0
+    undialed: int = 0
+    details: tuple[str, ...] = field(default=())
+
+    @property
+    def needed(self) -> int:
+        """Dialed endpoints without which "all" means nothing: min(2, n)."""
+        return min(2, self.expected)
+
+    @property
+    def pending(self) -> bool:
+        """Whether dials under way decide what this is: endpoints fail one after the other, and
+        half of a blackhole looks like a single bad pod."""
+        return self.candidates_pending or self.undecided > 0
+
+    @property
+    def all_down(self) -> bool:
+        return bool(self.down) and len(self.down) == self.dialed >= max(1, self.needed)
+
+    def all_are(self, *results: Result) -> bool:
+        return self.all_down and all(result in results for result in self.down)
+
+    @property
+    def accepting(self) -> tuple[Candidate, ...]:
+        return tuple(c for c in self.candidates if c.accepts)
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    verdict: Verdict
+    summary: str
+
+
+def judge(evidence: Evidence) -> Judgement:
+    """The first row of TABLE that fits, with its sentence filled in."""
+    for verdict, fits, sentence in TABLE:
+        if fits(evidence):
+            return Judgement(verdict, sentence(evidence))
+    raise AssertionError("the last row fits everything")
+
+
+def _probe_fault(e: Evidence) -> bool:
+    return e.local_faults > 0 and not e.dialed and not e.vips_dialed
+
+
+def _unknown(e: Evidence) -> bool:
+    if e.stale_seconds is not None and (e.down or e.vip_down):
+        return True
+    if e.invalid:
+        return False
+    if e.usable == 0:
+        return e.new
+    if e.dialed < e.needed:
+        return True
+    return e.vips_dialed == 0 and e.vips > 0 and not e.down
+
+
+def _port_mismatch(e: Evidence) -> bool:
+    return e.all_are(Result.REFUSED) and len(e.accepting) == 1
+
+
+TABLE: tuple[tuple[Verdict, Callable[[Evidence], bool], Callable[[Evidence], str]], ...] = (
+    (
+        Verdict.PROBE_FAULT,
+        _probe_fault,
+        lambda e: f"the prober itself could not dial: {e.local_fault_detail}",
+    ),
+    (Verdict.UNKNOWN, _unknown, lambda e: _why_unknown(e)),
+    (
+        Verdict.INVALID_TARGET,
+        lambda e: bool(e.invalid),
+        lambda e: f"{e.invalid[0]}; it was not dialed",
+    ),
+    (
+        Verdict.NO_ENDPOINTS,
+        lambda e: e.usable == 0,
+        lambda e: _why_no_endpoints(e),
+    ),
+    (
+        Verdict.DRAIN_RACE,
+        lambda e: e.drain_failures > 0 and not e.down,
+        lambda e: (
+            f"{e.drain_failures} dials failed while endpoints were being removed: "
+            "traffic still went to pods that had stopped listening"
+        ),
+    ),
+    (
+        Verdict.PORT_MISMATCH,
+        _port_mismatch,
+        lambda e: (
+            f"targetPort {e.target_port} is refused on {len(e.down)} of {e.expected} endpoints, "
+            f"port {e.accepting[0].port} accepts: set targetPort to {e.accepting[0].port}"
+        ),
+    ),
+    (
+        Verdict.NOT_LISTENING,
+        lambda e: e.all_are(Result.REFUSED),
+        lambda e: (
+            f"targetPort {e.target_port} is refused on {len(e.down)} of {e.expected} endpoints"
+            + _about_candidates(e)
+        ),
+    ),
+    (
+        Verdict.DENIED,
+        lambda e: e.all_are(Result.REJECTED),
+        lambda e: f"a reject rule answers for {len(e.down)} of {e.expected} endpoints" + _detail(e),
+    ),
+    (
+        Verdict.BLACKHOLED,
+        lambda e: e.all_are(Result.TIMEOUT, Result.UNREACHABLE),
+        lambda e: (
+            f"{len(e.down)} of {e.expected} endpoints do not answer ({_counted(e.down)})"
+            + _detail(e)
+        ),
+    ),
+    (
+        Verdict.ENDPOINT_DOWN,
+        lambda e: bool(e.down) or (bool(e.vip_down) and not e.dialed),
+        lambda e: (
+            f"{len(e.down)} of {e.expected} endpoints fail ({_counted(e.down)})" + _detail(e)
+            if e.down
+            else f"the ClusterIP fails ({_counted(e.vip_down)}); its {e.undialed} endpoints "
+            "are outside of what we may dial"
+        ),
+    ),
+    (
+        Verdict.PROXY_STALE,
+        lambda e: bool(e.vip_down),
+        lambda e: (
+            f"{e.up} of {e.expected} endpoints answer, the ClusterIP does not "
+            f"({_counted(e.vip_down)}): kube-proxy's rules on this node are behind or missing"
+        ),
+    ),
+    (
+        Verdict.LOSSY,
+        lambda e: (
+            e.recent_retransmits >= LOSSY_DIALS
+            and e.recent_retransmits >= LOSSY_SHARE * e.recent_dials
+        ),
+        lambda e: (
+            f"{e.recent_retransmits} of {e.recent_dials} recent connects lost a SYN: "
+            "packets are being dropped on the way"
+        ),
+    ),
+    (Verdict.HEALTHY, lambda e: True, lambda e: _healthy(e)),
+)
+
+
+def _why_unknown(e: Evidence) -> str:
+    if e.stale_seconds is not None and (e.down or e.vip_down):
+        return (
+            f"dials fail, but the API server has been away for {e.stale_seconds:.0f} s: "
+            "the endpoints may have moved"
+        )
+    if e.usable == 0:
+        return "a new Service whose endpoints have not been seen yet"
+    if e.settling:
+        return f"{e.settling} of {e.expected} endpoints are new and not judged yet"
+    return f"{e.dialed} of {e.expected} endpoints dialed so far"
+
+
+def _why_no_endpoints(e: Evidence) -> str:
+    if e.scaled_to_zero:
+        return "no endpoints: its workload is scaled to zero"
+    if not e.has_selector:
+        return "no endpoints: the Service has no selector and no EndpointSlice lists an address"
+    return "no usable endpoint: no pod that the selector matches is ready"
+
+
+def _about_candidates(e: Evidence) -> str:
+    if e.candidates_pending:
+        return ""
+    if e.accepting:
+        ports = ", ".join(str(c.port) for c in e.accepting)
+        return f"; declared ports {ports} accept: which one is meant cannot be told"
+    if e.candidates:
+        ports = ", ".join(str(c.port) for c in e.candidates)
+        return f" and none of the declared ports ({ports}) accepts"
+    return ", and the workload declares no other port"
+
+
+def _healthy(e: Evidence) -> str:
+    parts = []
+    if e.expected:
+        parts.append(f"{e.up} of {e.expected} endpoints answer")
+    if e.vips:
+        parts.append("the ClusterIP answers" if e.vips_dialed else "the ClusterIP is not dialed")
+    if e.undialed:
+        parts.append(f"{e.undialed} endpoints are outside of what we may dial")
+    return ", ".join(parts) or "nothing to dial here"
+
+
+def _detail(e: Evidence) -> str:
+    return f": {e.details[0]}" if e.details else ""
+
+
+def _counted(results: tuple[Result, ...]) -> str:
+    """`2 timeout, 1 refused`, in the order of first appearance."""
+    return ", ".join(f"{results.count(r)} {r}" for r in dict.fromkeys(results))

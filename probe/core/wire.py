@@ -1,0 +1,182 @@
+"""The fields that are kept of each Kubernetes object, in the API's own names.
+
+Whoever decodes JSON builds these; every other field of an object is dropped unread. Optional
+fields are what the API documents as optional, or what a broken object may lack.
+"""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Manager:
+    manager: str = ""
+    time: str = ""
+    subresource: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Meta:
+    name: str = ""
+    namespace: str = ""
+    uid: str = ""
+    resourceVersion: str = ""
+    generation: int = 0
+    labels: dict[str, str] | None = None
+    annotations: dict[str, str] | None = None
+    managedFields: list[Manager] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ServicePort:
+    port: int
+    name: str | None = None
+    protocol: str | None = None
+    targetPort: int | str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceSpec:
+    type: str = "ClusterIP"
+    clusterIP: str | None = None
+    clusterIPs: list[str] | None = None
+    ports: list[ServicePort] | None = None
+    selector: dict[str, str] | None = None
+    publishNotReadyAddresses: bool | None = None
+    internalTrafficPolicy: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    metadata: Meta
+    spec: ServiceSpec | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SlicePort:
+    name: str | None = None
+    port: int | None = None
+    protocol: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    ready: bool | None = None
+    serving: bool | None = None
+    terminating: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ref:
+    kind: str = ""
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    addresses: list[str] | None = None
+    conditions: Conditions | None = None
+    nodeName: str | None = None
+    targetRef: Ref | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    metadata: Meta
+    addressType: str = ""
+    ports: list[SlicePort] | None = None
+    endpoints: list[Endpoint] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PortAction:
+    port: int | str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    tcpSocket: PortAction | None = None
+    httpGet: PortAction | None = None
+    grpc: PortAction | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Env:
+    name: str = ""
+    value: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerPort:
+    containerPort: int = 0
+    name: str | None = None
+    protocol: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    name: str = ""
+    image: str = ""
+    ports: list[ContainerPort] | None = None
+    env: list[Env] | None = None
+    command: list[str] | None = None
+    args: list[str] | None = None
+    readinessProbe: Probe | None = None
+    livenessProbe: Probe | None = None
+    startupProbe: Probe | None = None
+    restartPolicy: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PodSpec:
+    containers: list[Container] | None = None
+    initContainers: list[Container] | None = None
+    terminationGracePeriodSeconds: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateMeta:
+    labels: dict[str, str] | None = None
+    annotations: dict[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    metadata: TemplateMeta = field(default_factory=TemplateMeta)
+    spec: PodSpec | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WorkloadSpec:
+    replicas: int | None = None
+    paused: bool | None = None
+    progressDeadlineSeconds: int | None = None
+    template: Template | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    type: str = ""
+    status: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkloadStatus:
+    observedGeneration: int | None = None
+    replicas: int | None = None
+    updatedReplicas: int | None = None
+    availableReplicas: int | None = None
+    readyReplicas: int | None = None
+    currentRevision: str | None = None
+    updateRevision: str | None = None
+    desiredNumberScheduled: int | None = None
+    updatedNumberScheduled: int | None = None
+    numberAvailable: int | None = None
+    conditions: list[Condition] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    metadata: Meta
+    spec: WorkloadSpec | None = None
+    status: WorkloadStatus | None = None

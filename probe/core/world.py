@@ -1,0 +1,443 @@
+"""The one object that changes: what is known, what is due, what the dials mean.
+
+Events and outcomes go in, dials and turns come out; nothing here waits, looks at a clock or
+speaks. `now` is monotonic seconds and never goes back. All of a method happens in one step.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from probe.core import kube, rollouts
+from probe.core.changes import Change
+from probe.core.edges import Edge, Endpoint, Kind, PortKey, Scope, implied
+from probe.core.health import CONTINUOUS, ONCE, UNSURE, Level
+from probe.core.ledger import (
+    CANDIDATE_ENDPOINTS,
+    PortBook,
+    ServiceRecord,
+    Track,
+    View,
+    candidate_plan,
+    evidence,
+    fresh,
+)
+from probe.core.mirror import Mirror, ServiceKey
+from probe.core.results import FAILURES, Outcome, Result
+from probe.core.rollouts import SERVICE_EDIT_SECONDS, Phase
+from probe.core.schedule import Budget, Cadence, Lane, Wheel, fraction, is_source, spread
+from probe.core.verdicts import Judgement, Verdict, judge
+
+SAMPLE_RATE = 1.0
+"""Dials per second, from this node in all, to ClusterIPs without usable endpoints: a node sends
+one ICMP error per second and client (net.ipv4.icmp_ratelimit=1000), more would be timeouts."""
+
+FIRST_ROUND_SHARE = 0.25
+"""Share of the interval over which an edge's first dial is spread: a failure needs two more
+dials to be confirmed, and a verdict must stand within one interval."""
+
+NEW_EDGE_SECONDS = 1.0
+"""The same, in seconds, for edges that come while we run: a change is looked at soon."""
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """What a World is told once. Times in seconds; 0 dials per second means no limit.
+
+    `once` is for a single run: one dial decides and nothing settles. `peers` names the headless
+    Service whose endpoints' nodes are those of the live daemons.
+    """
+
+    node: str
+    interval: float = 10.0
+    settle: float = 30.0
+    linger: float = 30.0
+    dials_per_second: float = 1000.0
+    scope: Scope = field(default_factory=Scope)
+    peers: ServiceKey | None = None
+    once: bool = False
+
+
+class Dial(NamedTuple):
+    """One dial to make, or made: `at` is when it was handed out, `phase` what went on then."""
+
+    edge: Edge
+    phase: Phase
+    at: float
+
+
+class Turn(NamedTuple):
+    """A Service port's verdict has changed."""
+
+    key: PortKey
+    at: float
+    old: Judgement
+    new: Judgement
+
+
+class World:
+    def __init__(self, config: Config, now: float) -> None:
+        self.config = config
+        self.started = now
+        self.mirror = Mirror(config.linger)
+        self.nodes: tuple[str, ...] = (config.node,)
+        self.stale_seconds: float | None = None
+        self._wheel: Wheel[Track] = Wheel(now)
+        budget = config.dials_per_second
+        self._lane: Lane[Track] = Lane(Budget(budget, max(1.0, budget / 10)))
+        self._sampled: Lane[Track] = Lane(Budget(SAMPLE_RATE, 1))
+        self._steps = ONCE if config.once else CONTINUOUS
+        self.skipped_dials: Counter[str] = Counter()
+        self._dirty: set[PortKey] = set()
+        self._restless: set[PortKey] = set()
+
+    @property
+    def cadence(self) -> Cadence:
+        return Cadence(self.config.interval, len(self.nodes))
+
+    def view(self, now: float) -> View:
+        """The moment, for reading records."""
+        config = self.config
+        settle = 0.0 if config.once else config.settle
+        return View(now, settle, config.linger, config.interval, self.stale_seconds)
+
+    def books(self) -> Iterator[tuple[ServiceRecord, PortBook]]:
+        for record in self.mirror.services.values():
+            for book in record.books.values():
+                yield record, book
+
+    def apply(self, event: kube.Event, now: float) -> list[Change]:
+        """Takes in what the API server told; returns what the cluster has changed by it."""
+        found = self.mirror.apply(event, now)
+        self._follow(now)
+        return found
+
+    def tick(self, now: float) -> list[Change]:
+        """Lets time pass where nothing else happens; to be called about once a second."""
+        found = self.mirror.tick(now)
+        self._follow(now)
+        self._dirty |= self._restless
+        return found
+
+    # From Services to tracks.
+
+    def _follow(self, now: float) -> None:
+        """Brings books and tracks in line with the Services that were touched."""
+        touched, self.mirror.touched = self.mirror.touched, set()
+        if self.config.peers in touched:
+            self._meet_peers(now)
+        for key in touched:
+            record = self.mirror.services.get(key)
+            if record is not None:
+                self._sync(record, now)
+
+    def _sync(self, record: ServiceRecord, now: float) -> None:
+        found = implied(record.service, record.slices.values(), self.config.scope)
+        if found.skipped != record.skipped:
+            names, before = map(str, found.skipped), map(str, record.skipped)
+            self.skipped_dials += Counter(names) - Counter(before)
+            record.skipped = found.skipped
+        wanted = {port.port.port: port for port in found.ports}
+        for number in record.books.keys() - wanted.keys():
+            self._drop(record.books.pop(number))
+        for number, port in wanted.items():
+            book = record.books.get(number)
+            if book is None:
+                book = record.books[number] = PortBook(port)
+            book.implied = port
+            local = record.service is not None and record.service.internal_traffic_local
+            book.expect(self.config.node, local=local)
+            self._sync_tracks(record, book, now)
+            self._dirty.add(port.key)
+
+    def _sync_tracks(self, record: ServiceRecord, book: PortBook, now: float) -> None:
+        wanted: dict[Edge, Endpoint | None] = dict.fromkeys(book.implied.cluster_ips)
+        wanted |= {
+            edge: endpoint
+            for edge, endpoint in book.implied.backends
+            if edge not in book.implied.barred and self._mine(edge, endpoint)
+        }
+        moved = self._watched_closely(record)
+        for edge in [e for e in book.tracks if e.kind is not Kind.CANDIDATE and e not in wanted]:
+            book.tracks.pop(edge).gone = moved = True
+        for edge, endpoint in wanted.items():
+            known = book.tracks.get(edge)
+            if known is not None:
+                known.endpoint = endpoint
+                continue
+            since = record.since if endpoint is None else record.endpoint_since[edge.address]
+            book.tracks[edge] = Track(edge, endpoint, since)
+            self._soon(book.tracks[edge], now)
+            moved = True
+        if moved:
+            for track in book.of_kind(Kind.SERVICE):
+                self._soon(track, now)
+
+    def _mine(self, edge: Edge, endpoint: Endpoint) -> bool:
+        """Whether this node is one of those that dial the endpoint."""
+        if self.config.once or endpoint.node == self.config.node:
+            return True
+        target = f"{edge.address}:{edge.dial_port}"
+        return is_source(self.config.node, self.nodes, target, self.cadence.sources)
+
+    def _meet_peers(self, now: float) -> None:
+        """Takes the live daemons from the peers' Service; if they changed, shares anew."""
+        record = self.mirror.services.get(self.config.peers or ("", ""))
+        held = record.held_endpoints() if record else ()
+        nodes = {e.node for e in held if e.node and not e.terminating}
+        found = tuple(sorted(nodes | {self.config.node}))
+        if found != self.nodes:
+            self.nodes = found
+            for other in self.mirror.services.values():
+                self._sync(other, now)
+
+    def _drop(self, book: PortBook) -> None:
+        for track in book.tracks.values():
+            track.gone = True
+        self._dirty.discard(book.implied.key)
+        self._restless.discard(book.implied.key)
+
+    # From tracks to dials.
+
+    def _soon(self, track: Track, now: float) -> None:
+        """Puts the edge's next dial near, unless it is nearer already."""
+        if self.config.once:
+            within = 0.0
+        elif now - self.started < self.config.interval * FIRST_ROUND_SHARE:
+            within = self.config.interval * FIRST_ROUND_SHARE
+        else:
+            within = min(NEW_EDGE_SECONDS, self.config.interval)
+        due = max(now, self.started) + within * fraction(self.config.node, *track.edge[1:])
+        if due < track.due:
+            self._put(track, due)
+
+    def _put(self, track: Track, due: float) -> None:
+        track.due = due
+        if not track.in_flight:
+            self._wheel.put(track, due)
+
+    def due(self, now: float, room: int) -> list[Dial]:
+        """The dials to make now, at most `room`; each edge again only once it is recorded."""
+        for due, track in self._wheel.take(now):
+            if not track.gone and not track.in_flight and track.due == due:
+                lane = self._sampled if self._expects_nothing(track) else self._lane
+                lane.add(due, track)
+        found: list[Dial] = []
+        for lane in (self._sampled, self._lane):
+            for _, track in lane.take(now, room - len(found)):
+                if not track.gone and not track.in_flight:
+                    track.in_flight = True
+                    found.append(Dial(track.edge, self.phase(track, now), now))
+        return found
+
+    def _expects_nothing(self, track: Track) -> bool:
+        book = self._book(track.edge.key)
+        return track.edge.kind is Kind.SERVICE and book is not None and not book.usable
+
+    @property
+    def waiting(self) -> int:
+        """Dials that are due and wait for room or budget; samples of empty Services excepted."""
+        return len(self._lane)
+
+    @property
+    def outstanding(self) -> bool:
+        """Whether a candidate still has to be dialed before its Service port can be judged."""
+        return any(
+            track.outcome is None and track.fault is None
+            for _, book in self.books()
+            for track in book.of_kind(Kind.CANDIDATE)
+        )
+
+    def lateness(self, now: float) -> float:
+        """Seconds by which the most overdue dial is late; 0 when the budget suffices."""
+        return self._lane.lateness(now)
+
+    def phase(self, track: Track, now: float) -> Phase:
+        """What goes on around this edge now."""
+        key = track.edge.key
+        record = self.mirror.services.get((key.namespace, key.service))
+        if track.endpoint is not None and track.endpoint.terminating:
+            return Phase.TERMINATING
+        if record is None:
+            return Phase.STEADY
+        if self.mirror.rollouts and self.mirror.rollouts_of((key.namespace, key.service)):
+            return Phase.ROLLOUT
+        if now - record.edited_at < SERVICE_EDIT_SECONDS:
+            return Phase.SERVICE_EDIT
+        if now - max(record.since, track.since, self.started) < self.config.settle:
+            return Phase.SETTLING
+        return Phase.STEADY
+
+    def _watched_closely(self, record: ServiceRecord) -> bool:
+        service = record.service
+        if service is None or not self.mirror.rollouts:
+            return False
+        running = self.mirror.rollouts_of((service.namespace, service.name))
+        return any(r.ended is None for r in running)
+
+    # From outcomes to verdicts.
+
+    def record(self, outcomes: Iterable[tuple[Dial, Outcome]], now: float) -> None:
+        """Takes in what the dials met."""
+        for dial, outcome in outcomes:
+            book = self._book(dial.edge.key)
+            if book is None:
+                continue
+            edge = dial.edge
+            book.counts[edge.kind, edge.family, outcome.result, dial.phase] += 1
+            book.retransmits[edge.kind] += outcome.syn_retransmits
+            record = self.mirror.services[edge.key.namespace, edge.key.service]
+            if edge.kind is Kind.SERVICE:
+                self._count_removal(record, book, dial, outcome)
+            track = book.tracks.get(edge)
+            if track is not None and track.in_flight:
+                self._step(record, book, track, dial, outcome, now)
+
+    def _step(
+        self,
+        record: ServiceRecord,
+        book: PortBook,
+        track: Track,
+        dial: Dial,
+        outcome: Outcome,
+        now: float,
+    ) -> None:
+        track.in_flight = False
+        track.dials += 1
+        if outcome.result is Result.LOCAL_FAULT:
+            track.fault = outcome
+        else:
+            before = track.level, track.outcome and track.outcome.result
+            connected = outcome.result is Result.CONNECTED
+            track.outcome, track.fault, track.dialed_at = outcome, None, dial.at
+            track.level = self._steps[track.level, connected]
+            if connected:
+                track.last_success = now
+                book.last_success[track.edge.kind] = now
+                book.count_recent(outcome.syn_retransmits > 0)
+            if before == (track.level, outcome.result) and not outcome.syn_retransmits:
+                self._again(record, track, now)
+                return
+        self._dirty.add(book.implied.key)
+        self._again(record, track, now)
+
+    def _again(self, record: ServiceRecord, track: Track, now: float) -> None:
+        """Plans the edge's next dial. A candidate is dialed once; ours to mend is our fault."""
+        service = track.edge.kind is Kind.SERVICE
+        unsure = track.level in UNSURE or track.fault is not None
+        if self.config.once or (track.edge.kind is Kind.CANDIDATE and track.fault is None):
+            return
+        if service:
+            track.period = self.cadence.service_period(close=self._watched_closely(record))
+        else:
+            track.period = self.cadence.endpoint_period()
+        wait = track.period
+        if unsure:
+            wait = min(wait, self.cadence.confirm_after(service=service))
+        base = now if unsure else max(track.due, now - wait)
+        self._put(track, base + spread(wait, *track.edge[1:], track.dials))
+
+    def _count_removal(
+        self, record: ServiceRecord, book: PortBook, dial: Dial, outcome: Outcome
+    ) -> None:
+        """Lays a failed ClusterIP dial to the endpoint that was being removed, if one was."""
+        failed = outcome.result in FAILURES
+        running = self.mirror.rollouts_of(dial.edge.key[:2]) if self.mirror.rollouts else ()
+        for rollout in running:
+            rollout.count(outcome.result, dial.at, failed)
+            if failed:
+                total = rollout.workload, dial.edge.key.service, outcome.result
+                self.mirror.rollout_failures[total] += 1
+        if not failed or not record.removals or self._fails_by_itself(book):
+            return
+        removal = rollouts.attribute(record.removals, dial.at)
+        if removal is None:
+            return
+        removal.last_failure = dial.at
+        book.drain_failures = [*book.drain_failures[-99:], dial.at]
+        period = self.cadence.service_period(close=bool(running)) / len(self.nodes)
+        error = rollouts.error_bar(len(book.usable) + 1, 1 / period)
+        for rollout in running:
+            rollout.saw_lag(dial.at - removal.at, error)
+
+    @staticmethod
+    def _fails_by_itself(book: PortBook) -> bool:
+        suspect = (Level.SUSPECT, Level.CONFIRMED, Level.DOWN)
+        return any(t.edge in book.usable and t.level in suspect for t in book.tracks.values())
+
+    def judge(self, now: float) -> list[Turn]:
+        """The verdicts that changed since the last call; nothing before everything is listed."""
+        if not self.mirror.synced:
+            return []
+        dirty, self._dirty = self._dirty, set()
+        turns = []
+        for key in dirty:
+            book = self._book(key)
+            if book is not None:
+                record = self.mirror.services[key.namespace, key.service]
+                turn = self._judge(record, book, now)
+                if turn is not None:
+                    turns.append(turn)
+        return turns
+
+    def _judge(self, record: ServiceRecord, book: PortBook, now: float) -> Turn | None:
+        view = self.view(now)
+        self._plan_candidates(record, book, view)
+        found = evidence(record, book, view, scaled_to_zero=self._scaled_to_zero(record, book))
+        old, key = book.judgement, book.implied.key
+        new = old if found.pending else judge(found)
+        book.judgement = new
+        if new.verdict is Verdict.HEALTHY and not found.settling:
+            self._restless.discard(key)
+        else:
+            self._restless.add(key)
+        if new.verdict is old.verdict:
+            return None
+        book.judged_since = now
+        return Turn(key, now, old, new)
+
+    def _plan_candidates(self, record: ServiceRecord, book: PortBook, view: View) -> None:
+        """Dials the declared ports, once per change, when every endpoint refuses the target."""
+        workloads = self.mirror.workloads_of(record.service) if record.service else ()
+        plan = candidate_plan(record, book, view, workloads)
+        if plan == book.plan:
+            return
+        for edge in [e for e in book.tracks if e.kind is Kind.CANDIDATE]:
+            book.tracks.pop(edge).gone = True
+        book.plan = plan
+        if plan is None:
+            return
+        for refused in plan.refused[:CANDIDATE_ENDPOINTS]:
+            for port, _ in plan.declared:
+                edge = refused._replace(kind=Kind.CANDIDATE, dial_port=port)
+                book.tracks[edge] = track = Track(edge, None, view.now)
+                self._put(track, view.now)
+
+    def _scaled_to_zero(self, record: ServiceRecord, book: PortBook) -> bool:
+        if book.usable or record.service is None:
+            return False
+        workloads = self.mirror.workloads_of(record.service)
+        return bool(workloads) and all(w.replicas == 0 for w in workloads)
+
+    def _book(self, key: PortKey) -> PortBook | None:
+        record = self.mirror.services.get((key.namespace, key.service))
+        return record.books.get(key.port) if record else None
+
+    def invalid_targets(self) -> Counter[tuple[str, str]]:
+        """How many configured addresses nobody may dial, by namespace and where they entered."""
+        found = Counter(
+            (book.implied.key.namespace, invalid.source)
+            for _, book in self.books()
+            for invalid in book.implied.invalid
+        )
+        for workload in self.mirror.workloads.values():
+            if self.config.scope.admits(workload.namespace):
+                found.update((workload.namespace, source) for source, _ in workload.invalid)
+        return found
+
+    def coverage(self, now: float) -> float:
+        """The share of our edges that were dialed when they should have been; 1 without any."""
+        view = self.view(now)
+        tracks = [t for _, b in self.books() for t in b.of_kind(Kind.SERVICE, Kind.ENDPOINT)]
+        return sum(fresh(t, view) for t in tracks) / len(tracks) if tracks else 1.0

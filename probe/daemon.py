@@ -1,0 +1,219 @@
+"""The long run: reflectors feed the World, the World says what to dial, the dialer says what the
+kernel said, the server shows what it means.
+
+One event loop, no threads, no locks: each step between two awaits leaves the World whole. While
+the API server is away the daemon goes on dialing what it knows, and says how stale that is.
+"""
+
+import asyncio
+import logging
+import resource
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
+
+from probe.core import kube, report
+from probe.core.changes import Change
+from probe.core.edges import Kind
+from probe.core.results import Outcome
+from probe.core.verdicts import FAILING
+from probe.core.world import Dial, Turn, World
+from probe.dialer import Batch, Dialer
+from probe.discovery import Discovery
+from probe.metrics import CONTENT_TYPE, Metrics
+from probe.reflector import Connection
+from probe.server import Server
+from probe.settings import Settings, parse_listen
+
+log = logging.getLogger("probe.daemon")
+
+TICK = 0.02
+"""Seconds between two looks at the schedule: one slot of its wheel."""
+
+ALIVE_SECONDS = 30.0
+"""Design: /livez fails when the scheduler has not ticked for this long."""
+
+DRAIN_SECONDS = 1.0
+"""Seconds that dials in flight get at SIGTERM; all must be over within two."""
+
+RESERVED_DESCRIPTORS = 128
+"""Descriptors kept from the dials for watches, scrapes and files."""
+
+
+class Daemon:
+    """One `probe run`. `turned` and `changed` are called for each verdict turn and change, after
+    they were logged."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        connection: Connection,
+        *,
+        turned: Callable[[Turn], None] = lambda turn: None,
+        changed: Callable[[Change], None] = lambda change: None,
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._settings = settings
+        self._turned, self._changed = turned, changed
+        now = self._loop.time()
+        self._epoch = datetime.now(UTC) - timedelta(seconds=now)
+        self.world = World(settings.world(connection.allow_targets), now)
+        self._dialer = Dialer(
+            self._record, seconds=settings.timeout, limit=_descriptors(settings.max_in_flight)
+        )
+        self.discovery = Discovery(connection, settings.namespaces, self._apply)
+        self._metrics = Metrics(
+            self.world,
+            self.discovery.statuses,
+            vantage=settings.vantage,
+            unix=lambda at: self._clock(at).timestamp(),
+        )
+        self._server = Server(self, content_type=CONTENT_TYPE, api_key=settings.api_key)
+        self._ticked = self._second = now
+        self._first_round = False
+
+    @property
+    def port(self) -> int:
+        """The port that is really listened on."""
+        return self._server.port
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Works until `stop` is set, then drains. Raises OSError if it cannot listen."""
+        await self._server.start(*parse_listen(self._settings.listen))
+        log.info(
+            "dialing as node %s, serving on port %d",
+            self._settings.node,
+            self.port,
+            extra={"node": self._settings.node, "port": self.port},
+        )
+        watching = asyncio.create_task(self.discovery.run())
+        ticking = asyncio.create_task(self._tick_forever())
+        stopping = asyncio.create_task(stop.wait())
+        try:
+            done, _ = await asyncio.wait(
+                {watching, ticking, stopping}, return_when=asyncio.FIRST_COMPLETED
+            )
+            for task in done - {stopping}:
+                task.result()  # a bug in a loop that should never end ends the daemon, loudly
+        finally:
+            for task in (watching, ticking, stopping):
+                task.cancel()
+            await asyncio.gather(watching, ticking, stopping, return_exceptions=True)
+            await self._drain()
+
+    async def _drain(self) -> None:
+        await self._dialer.drain(DRAIN_SECONDS)
+        self._dialer.close()
+        await self._server.close()
+        log.info("stopped")
+
+    async def _tick_forever(self) -> None:
+        while True:
+            self._tick(self._loop.time())
+            await asyncio.sleep(TICK)
+
+    def _tick(self, now: float) -> None:
+        self._ticked = now
+        dials = self.world.due(now, self._dialer.room)
+        self._dialer.dial((dial, dial.edge.address, dial.edge.dial_port) for dial in dials)
+        if now - self._second >= 1.0:
+            self._second = now
+            self.world.stale_seconds = self.discovery.stale_seconds(now)
+            self._tell(self.world.tick(now))
+            self._metrics.observe_lags()
+        for turn in self.world.judge(now):
+            self._log_turn(turn)
+            self._turned(turn)
+
+    def _apply(self, event: kube.Event) -> None:
+        self._tell(self.world.apply(event, self._loop.time()))
+
+    def _record(self, batch: Batch) -> None:
+        outcomes = cast("list[tuple[Dial, Outcome]]", batch)
+        for dial, outcome in outcomes:
+            self._metrics.observe(dial.edge.kind, outcome)
+        self.world.record(outcomes, self._loop.time())
+
+    def _tell(self, found: list[Change]) -> None:
+        for change in found:
+            log.info(
+                "%s %s: %s",
+                change.kind,
+                change.object,
+                change.detail,
+                extra={"change": report.change(change, self._clock)},
+            )
+            self._changed(change)
+
+    def _log_turn(self, turn: Turn) -> None:
+        key, new = turn.key, turn.new
+        level = logging.WARNING if new.verdict in FAILING else logging.INFO
+        log.log(
+            level,
+            "%s/%s:%d %s: %s",
+            *key,
+            new.verdict,
+            new.summary,
+            extra={
+                "namespace": key.namespace,
+                "service": key.service,
+                "service_port": key.port,
+                "verdict": str(new.verdict),
+                "was": str(turn.old.verdict),
+            },
+        )
+
+    def _clock(self, at: float) -> datetime:
+        return self._epoch + timedelta(seconds=at)
+
+    # What the server asks.
+
+    def alive(self) -> str | None:
+        late = self._loop.time() - self._ticked
+        return f"the scheduler has not ticked for {late:.0f} s" if late > ALIVE_SECONDS else None
+
+    def ready(self) -> list[str]:
+        reasons = self.discovery.not_ready()
+        if not reasons and not self._first_round:
+            self._first_round = self._round_done()
+            if not self._first_round:
+                reasons = ["the first round of dials is not done"]
+        return reasons
+
+    def _round_done(self) -> bool:
+        return all(
+            track.outcome is not None or track.fault is not None
+            for _, book in self.world.books()
+            if book.usable
+            for track in book.of_kind(Kind.SERVICE, Kind.ENDPOINT)
+        )
+
+    async def metrics(self) -> AsyncIterator[bytes]:
+        for chunk in self._metrics.chunks(self._loop.time()):
+            yield chunk
+            await asyncio.sleep(0)
+
+    def services(self) -> dict[str, Any]:
+        now = self._loop.time()
+        return report.services(self.world, now, self._clock, self._settings.vantage)
+
+    def service(self, namespace: str, name: str) -> dict[str, Any] | None:
+        try:
+            key = namespace, name
+            now = self._loop.time()
+            return report.service(self.world, key, now, self._clock, self._settings.vantage)
+        except KeyError:
+            return None
+
+    def changes(self) -> dict[str, Any]:
+        return report.changes(self.world, self._clock)
+
+
+def _descriptors(wanted: int) -> int:
+    """As many of the wanted dials in flight as the process may open descriptors for."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    enough = wanted + RESERVED_DESCRIPTORS
+    if soft < enough:
+        soft = min(enough, hard) if hard != resource.RLIM_INFINITY else enough
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return max(1, min(wanted, soft - RESERVED_DESCRIPTORS))

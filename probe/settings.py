@@ -1,0 +1,214 @@
+"""Every knob of the daemon, its default and its environment name.
+
+Flags beat the environment (`PROBE_INTERVAL`), which beats the YAML file (`--config`, or
+PROBE_CONFIG). What is parsed here is handed down as plain values; nothing below reads the
+environment. A wrong setting is one sentence that names it and where it came from.
+"""
+
+import os
+import socket
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from probe.core.edges import Scope
+from probe.core.targets import Network
+from probe.core.world import Config
+
+ENV_PREFIX = "PROBE_"
+
+
+Names = Annotated[tuple[str, ...], NoDecode]
+"""A list in the file; in flags and the environment separated by commas."""
+
+
+class SettingsError(ValueError):
+    """Settings that cannot be used; the text is one sentence naming the setting and the fix."""
+
+
+class Settings(BaseSettings):
+    """The settings in force. Times are seconds."""
+
+    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, extra="forbid", frozen=True)
+
+    listen: str = Field("0.0.0.0:9797", description="HOST:PORT for /metrics and the API.")
+    node_name: str = Field("", description="This node's name. Default: the host's name.")
+    kubeconfig: str | None = Field(
+        None, description="Kubeconfig file. Default: in-cluster, else $KUBECONFIG, ~/.kube/config."
+    )
+    context: str | None = Field(None, description="Context of the kubeconfig.")
+    interval: float = Field(10.0, ge=0.1, le=3600, description="Seconds between dials of an edge.")
+    timeout: float = Field(
+        4.0,
+        ge=0.1,
+        le=60,
+        description="Seconds until a dial is a timeout; 3 s or less hides unreachable.",
+    )
+    settle: float = Field(
+        30.0, ge=0, le=600, description="Seconds for which a new endpoint's failures do not count."
+    )
+    linger: float = Field(
+        30.0, ge=0, le=600, description="Seconds for which a finished rollout explains failures."
+    )
+    max_in_flight: int = Field(1000, ge=1, le=60000, description="Most dials open at once.")
+    max_dials_per_second: float = Field(
+        1000.0, ge=1, le=100000, description="Most dials begun per second by this daemon."
+    )
+    namespaces: Names = Field((), description="Only these namespaces. Default: all.")
+    deny_namespaces: Names = Field((), description="Never these namespaces.")
+    allow_targets: Names = Field((), description="CIDRs inside which loopback may be dialed.")
+    manual_targets: Names = Field(
+        (), description="CIDRs inside which endpoints without a pod may be dialed."
+    )
+    dial_mysql: bool = Field(
+        False, description="Dial MySQL ports too, which block hosts that only connect and close."
+    )
+    peers: str = Field(
+        "edgeprobe/edgeprobe",
+        description="NAMESPACE/NAME of the headless Service whose endpoints are the daemons.",
+    )
+    vantage: Literal["pod", "host", "local"] = Field(
+        "pod", description="Where the daemon dials from: a pod's network, the host's, elsewhere."
+    )
+    api_key: str = Field("", description="Key that /api/v1 wants in the header X-Edgeprobe-Key.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="Least level that is logged."
+    )
+    log_format: Literal["auto", "text", "json"] = Field(
+        "auto", description="JSON unless on a terminal, or as said."
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings
+
+    @field_validator("listen")
+    @classmethod
+    def _listen(cls, value: str) -> str:
+        parse_listen(value)
+        return value
+
+    @field_validator(
+        "namespaces", "deny_namespaces", "allow_targets", "manual_targets", mode="before"
+    )
+    @classmethod
+    def _names(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("allow_targets", "manual_targets")
+    @classmethod
+    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for text in value:
+            ip_network(text)
+        return value
+
+    @field_validator("peers")
+    @classmethod
+    def _peers(cls, value: str) -> str:
+        if value and not all(value.partition("/")[::2]):
+            raise ValueError("write it as NAMESPACE/NAME")
+        return value
+
+    @model_validator(mode="after")
+    def _deadline(self) -> Self:
+        if self.namespaces and set(self.namespaces) & set(self.deny_namespaces):
+            raise ValueError("namespaces and deny_namespaces name the same namespace")
+        return self
+
+    @property
+    def node(self) -> str:
+        return self.node_name or socket.gethostname()
+
+    def world(self, allow: tuple[Network, ...] = (), *, once: bool = False) -> Config:
+        """The World's own configuration; `allow` adds to allow_targets (the sandbox's)."""
+        scope = Scope(
+            namespaces=frozenset(self.namespaces),
+            denied_namespaces=frozenset(self.deny_namespaces),
+            allow_targets=(*map(ip_network, self.allow_targets), *allow),
+            manual_targets=tuple(map(ip_network, self.manual_targets)),
+            dial_blocking_ports=self.dial_mysql,
+        )
+        namespace, _, name = self.peers.partition("/")
+        return Config(
+            node=self.node,
+            interval=self.interval,
+            settle=self.settle,
+            linger=self.linger,
+            dials_per_second=self.max_dials_per_second,
+            scope=scope,
+            peers=(namespace, name) if name else None,
+            once=once,
+        )
+
+
+def parse_listen(text: str) -> tuple[str, int]:
+    """HOST and PORT to listen on; any local address is fine here, port 0 picks a free one."""
+    host, colon, port = text.rpartition(":")
+    if not colon or not host or not port.isdigit() or int(port) > 65535:
+        raise ValueError(f"{text!r} is not HOST:PORT")
+    return host.strip("[]"), int(port)
+
+
+def load(flags: dict[str, Any], config: str | None = None) -> Settings:
+    """The settings from flags (only those given), environment and file. Raises SettingsError."""
+    config = config or os.environ.get(f"{ENV_PREFIX}CONFIG") or None
+    values = _read(Path(config)) if config else {}
+    known = {name.lower() for name in os.environ}
+    # Flags beat the environment, which beats the file: a file's value yields to a variable.
+    kept = {k: v for k, v in values.items() if f"{ENV_PREFIX}{k}".lower() not in known}
+    try:
+        return Settings(**{**kept, **flags})
+    except ValidationError as failed:
+        raise SettingsError(_sentence(failed, flags, kept, config)) from None
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        found = yaml.safe_load(path.read_text())
+    except OSError as failed:
+        raise SettingsError(f"--config {path}: cannot be read: {failed.strerror}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as failed:
+        where = " ".join(str(failed).split())
+        raise SettingsError(f"--config {path}: is not YAML: {where}") from None
+    if found is None:
+        return {}
+    if not isinstance(found, dict):
+        raise SettingsError(f"--config {path}: must hold a mapping of settings to values")
+    return {str(key).replace("-", "_"): value for key, value in found.items()}
+
+
+def _sentence(
+    failed: ValidationError, flags: dict[str, Any], values: dict[str, Any], config: str | None
+) -> str:
+    """The first fault, naming the setting as the user wrote it."""
+    error = failed.errors()[0]
+    name = str(error["loc"][0]) if error["loc"] else ""
+    message = error["msg"].removeprefix("Value error, ")
+    given = f" (given: {error['input']!r})" if name and error["type"] != "extra_forbidden" else ""
+    if name in flags:
+        where = f"--{name.replace('_', '-')}"
+    elif name in values:
+        where = f"{name} in {config}"
+    else:
+        where = f"{ENV_PREFIX}{name.upper()}" if name else "settings"
+    if error["type"] == "extra_forbidden":
+        return f"{where}: there is no such setting"
+    return f"{where}: {message}{given}"
