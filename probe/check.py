@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import cast
 
 from probe.core import kube
-from probe.core.mirror import ServiceKey
+from probe.core.edges import ServiceKey
 from probe.core.results import Outcome, Result
+from probe.core.rounds import Dial
 from probe.core.targets import Target, address_fault, numeric
-from probe.core.world import Dial, World
+from probe.core.world import World
 from probe.dialer import Batch, Dialer
 from probe.reflector import ApiError, Connection
 from probe.settings import Settings

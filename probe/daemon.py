@@ -16,8 +16,9 @@ from probe.core import kube, report
 from probe.core.changes import Change
 from probe.core.edges import Kind
 from probe.core.results import Outcome
+from probe.core.rounds import Dial
 from probe.core.verdicts import FAILING
-from probe.core.world import Dial, Turn, World
+from probe.core.world import Turn, World
 from probe.dialer import Batch, Dialer
 from probe.discovery import Discovery
 from probe.metrics import CONTENT_TYPE, Metrics

@@ -21,8 +21,8 @@ from pydantic_settings import (
 )
 
 from probe.core.edges import Scope
+from probe.core.rounds import Config
 from probe.core.targets import Network
-from probe.core.world import Config
 
 ENV_PREFIX = "PROBE_"
 
@@ -150,6 +150,7 @@ class Settings(BaseSettings):
         return Config(
             node=self.node,
             interval=self.interval,
+            timeout=self.timeout,
             settle=self.settle,
             linger=self.linger,
             dials_per_second=self.max_dials_per_second,

@@ -59,9 +59,7 @@ class Server:
         return [asked for asked in self.asked if asked.is_watch]
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
-        asked = Asked(
-            request.path, dict(request.query), dict(request.headers), time.monotonic()
-        )
+        asked = Asked(request.path, dict(request.query), dict(request.headers), time.monotonic())
         self.asked.append(asked)
         script = self.watches if asked.is_watch else self.lists
         return await (script.pop(0) if len(script) > 1 else script[0])(request)

@@ -104,7 +104,8 @@ async def _scores(
     kubeconfig = folder / "kubeconfig"
     async with Cluster() as cluster:
         cluster.write_kubeconfig(kubeconfig)
-        async with Watched(kubeconfig) as daemon:
+        # A rollout's failures go on for as long as the proxies lag.
+        async with Watched(kubeconfig, linger=options.proxy_lag + 2) as daemon:
             return await Player(cluster, daemon, options, scene, view.tell).play(scenarios)
 
 

@@ -170,8 +170,8 @@ def _explain(score: Score) -> None:
     out = console()
     for item, sentence in score.summaries.items():
         out.print(Text.assemble((item, "bold"), f": {sentence}"), soft_wrap=True)
-    for line in score.advice:
-        out.print(Text(f"  -> {line}", "cyan"), soft_wrap=True)
+        for line in score.advice.get(item, ()):
+            out.print(Text(f"  -> {line}", "cyan"), soft_wrap=True)
     for rollout in score.rollouts:
         failed = ", ".join(f"{n} {result}" for result, n in rollout["failed"].items())
         text = (

@@ -2,9 +2,8 @@
 
 from collections.abc import Iterable
 
-from probe.core.edges import Kind, Service
+from probe.core.edges import Service
 from probe.core.ledger import PortBook
-from probe.core.results import Result
 from probe.core.rollouts import Rollout
 from probe.core.verdicts import Verdict
 
@@ -55,17 +54,7 @@ LINES: dict[Verdict, str] = {
 
 
 def _port_mismatch(service: Service, book: PortBook) -> tuple[str, ...]:
-    accepted = {
-        t.edge.dial_port
-        for t in book.of_kind(Kind.CANDIDATE)
-        if t.outcome is not None and t.outcome.result is Result.CONNECTED
-    }
-    eligible = {
-        port for port, auxiliary in (book.plan.declared if book.plan else ()) if not auxiliary
-    }
-    port = min(accepted & eligible, default=None)
-    if port is None:
-        return ()
+    port = book.judgement.port
     number = book.implied.port.port
     # Strategic merge finds the entry by its port; with the same number twice it needs the protocol.
     twice = sum(p.port == number for p in service.ports) > 1

@@ -18,6 +18,7 @@ class ChangeKind(StrEnum):
     SERVICE_REMOVED = "service_removed"
     ROLLOUT = "rollout"
     ROLLOUT_END = "rollout_end"
+    ROLLOUT_REPORT = "rollout_report"
     SCALE = "scale"
     ENDPOINT = "endpoint"
 
@@ -118,12 +119,17 @@ def _labels(selector: tuple[tuple[str, str], ...]) -> str:
 
 
 def workload_changes(
-    old: Workload | None, new: Workload, services: tuple[str, ...], at: float
+    old: Workload | None, new: Workload, services: tuple[str, ...], at: float, *, running: bool
 ) -> Iterator[Change]:
-    """A changed pod template starts a rollout, changed replicas a scaling."""
-    if old is None or old.generation == new.generation:
+    """A changed pod template starts a rollout, changed replicas a scaling.
+
+    Only a part of the template is kept: where nothing of it changed and pods are being replaced
+    all the same, outside of a `running` rollout, the rest did.
+    """
+    if old is None:
         return
-    if old.template != new.template:
+    unseen = new.rolling and not old.rolling and not running
+    if old.template != new.template or unseen:
         yield _of_workload(new, at, ChangeKind.ROLLOUT, _template_detail(old, new), services)
     if old.replicas != new.replicas:
         detail = f"replicas: {old.replicas} -> {new.replicas}"
@@ -133,15 +139,25 @@ def workload_changes(
 def rollout_ended(
     workload: tuple[str, str, str], detail: str, services: tuple[str, ...], at: float
 ) -> Change:
-    kind, namespace, name = workload
-    return Change(
-        at,
-        ChangeKind.ROLLOUT_END,
-        namespace,
-        f"{kind} {namespace}/{name}",
-        detail,
-        services=services,
-    )
+    return _of_rollout(workload, at, ChangeKind.ROLLOUT_END, detail, services)
+
+
+def rollout_report(
+    workload: tuple[str, str, str], detail: str, services: tuple[str, ...], at: float
+) -> Change:
+    """What a rollout cost, told once the proxies have had their time to catch up."""
+    return _of_rollout(workload, at, ChangeKind.ROLLOUT_REPORT, detail, services)
+
+
+def _of_rollout(
+    workload: tuple[str, str, str],
+    at: float,
+    kind: ChangeKind,
+    detail: str,
+    services: tuple[str, ...],
+) -> Change:
+    what, namespace, name = workload
+    return Change(at, kind, namespace, f"{what} {namespace}/{name}", detail, services=services)
 
 
 def _of_workload(

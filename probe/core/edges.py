@@ -37,6 +37,10 @@ class Skip(StrEnum):
     NO_PORT = "no_port"
 
 
+ServiceKey = tuple[str, str]
+"""A Service's namespace and name."""
+
+
 class Invalid(NamedTuple):
     """An address that nobody may dial: where it entered, and one sentence about it."""
 

@@ -24,10 +24,12 @@ class Expectation(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """`usable` are the backends that the ClusterIP leads to at this node."""
+    """`usable` are the backends that the ClusterIP leads to at this node, `anywhere` counts those
+    that it leads to at some node."""
 
     expectation: Expectation
     usable: tuple[Backend, ...]
+    anywhere: int
 
 
 def usable(backends: Iterable[Backend]) -> tuple[Backend, ...]:
@@ -44,8 +46,8 @@ def expected(backends: Iterable[Backend], node: str, *, local: bool) -> Expected
     """The expectation for one ClusterIP of the family of these backends, seen from `node`."""
     found = usable(backends)
     if not found:
-        return Expected(Expectation.REJECT, ())
+        return Expected(Expectation.REJECT, (), 0)
     if not local:
-        return Expected(Expectation.CONNECT, found)
+        return Expected(Expectation.CONNECT, found, len(found))
     here = tuple(b for b in found if b[1].node == node)
-    return Expected(Expectation.CONNECT if here else Expectation.DROP, here)
+    return Expected(Expectation.CONNECT if here else Expectation.DROP, here, len(found))

@@ -83,6 +83,7 @@ class PortBook:
     plan: CandidatePlan | None = None
     judgement: Judgement = NOT_JUDGED
     judged_since: float = 0.0
+    held_since: float | None = None
     expected: dict[str, Expected] = field(default_factory=dict)
     usable: frozenset[Edge] = frozenset()
 
@@ -147,6 +148,7 @@ class View:
     settle: float
     linger: float
     interval: float
+    timeout: float
     stale_seconds: float | None = None
 
     @property
@@ -178,7 +180,8 @@ def fresh(track: Track, view: View) -> bool:
     """Whether the edge's last dial still tells something."""
     if track.outcome is None:
         return False
-    return view.now - track.dialed_at <= FRESH_PERIODS * max(track.period, view.interval)
+    period = max(track.period, view.interval) + view.timeout
+    return view.now - track.dialed_at <= FRESH_PERIODS * period
 
 
 def evidence(
@@ -203,8 +206,10 @@ def evidence(
         up=sum(states[t.edge] is State.UP for t in dialed),
         down=_results(down),
         undecided=sum(
-            states[t.edge] is State.FAILING and t.level is not Level.RECOVERING for t in dialed
-        ),
+            states[t.edge] is State.FAILING or (t.outcome is None and t.fault is None)
+            for t in endpoints
+        )
+        + sum(t.outcome is None and t.fault is None for t in vips),
         settling=sum(states[t.edge] is State.EXCLUDED for t in endpoints),
         vips=len(vips),
         vips_dialed=sum(_tells(states[t.edge]) for t in vips),

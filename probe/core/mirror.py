@@ -6,12 +6,13 @@ stood before us is neither new nor a change.
 """
 
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
+from itertools import islice
 from math import inf
 
 from probe.core import changes, kube, rollouts
 from probe.core.changes import Change
-from probe.core.edges import Endpoint, EndpointSlice, Service
+from probe.core.edges import Endpoint, EndpointSlice, Service, ServiceKey
 from probe.core.kube import Workload
 from probe.core.ledger import ServiceRecord
 from probe.core.results import Result
@@ -26,41 +27,49 @@ KINDS = {
     kube.DAEMON_SETS.name: "DaemonSet",
 }
 
-ServiceKey = tuple[str, str]
-
 
 class Mirror:
     """Services with their slices, workloads with their rollouts, and the last changes.
 
     `lags` gathers the lag (seconds) of each removal that is over, for the daemon's histogram;
-    `rollout_failures` counts failed ClusterIP dials by workload, Service and result for good.
-    `touched` collects the Services whose edges or facts may have changed, for the World to take.
-    A record may stand without its Service (slices can be seen first) and is then not dialed.
+    `rollout_failures` counts failed ClusterIP dials by workload, Service and result, for as long
+    as the Service is there. `touched` collects the records whose edges or facts may have changed,
+    gone ones too, for the World to take. A record may stand without its Service (slices can be
+    seen first) and is then not dialed. `namespaces` are those that are listed one by one; with
+    none, one list is the whole of what there is to see.
     """
 
-    def __init__(self, linger: float) -> None:
+    def __init__(self, linger: float, namespaces: Collection[str] = ()) -> None:
         self.services: dict[ServiceKey, ServiceRecord] = {}
         self.workloads: dict[WorkloadKey, Workload] = {}
         self.rollouts: dict[WorkloadKey, Rollout] = {}
         self.finished: deque[Rollout] = deque(maxlen=ROLLOUTS_KEPT)
         self.changes: deque[Change] = deque(maxlen=CHANGES_KEPT)
-        self.listed: set[str] = set()
-        self.touched: set[ServiceKey] = set()
+        self.listed: set[tuple[str, str]] = set()
+        self.touched: dict[ServiceKey, ServiceRecord] = {}
         self.lags: list[float] = []
         self.rollout_failures: Counter[tuple[WorkloadKey, str, Result]] = Counter()
         self._owners: dict[tuple[str, str], ServiceKey] = {}
+        self._behind: dict[ServiceKey, list[Rollout]] | None = None
+        self._namespaces = frozenset(namespaces)
         self._linger = linger
         self._now = -inf
 
     @property
     def synced(self) -> bool:
         """Whether Services and EndpointSlices have been listed: before that nothing is judged."""
-        return {kube.SERVICES.name, kube.SLICES.name} <= self.listed
+        return all(self._all_listed(r.name) for r in (kube.SERVICES, kube.SLICES))
+
+    def _all_listed(self, resource: str) -> bool:
+        seen = {namespace for found, namespace in self.listed if found == resource}
+        return bool(seen) and ("" in seen or seen >= self._namespaces)
 
     def apply(self, event: kube.Event, now: float) -> list[Change]:
         """Takes in one event and returns what it changed, already remembered."""
         self._now = now
-        found = [*self._apply(event, now), *self._end_rollouts(now)]
+        found = list(self._apply(event, now))
+        concerned = {r.workload for key in self.touched for r in self.rollouts_of(key)}
+        found.extend(self._end_rollouts(concerned, now))
         self.changes.extend(found)
         return found
 
@@ -69,7 +78,7 @@ class Mirror:
         for record in self.services.values():
             if record.removals:
                 self._close_removals(record, now)
-        found = list(self._end_rollouts(now))
+        found = list(self._end_rollouts(list(self.rollouts), now))
         self.changes.extend(found)
         return found
 
@@ -81,20 +90,31 @@ class Mirror:
             if namespace == workload.namespace and _selects(record.service, workload)
         )
 
-    def workloads_of(self, service: Service) -> tuple[Workload, ...]:
-        return tuple(w for w in self.workloads.values() if _selects(service, w))
+    def workloads_of(self, service: Service) -> Iterator[Workload]:
+        return (w for w in self.workloads.values() if _selects(service, w))
 
     def rollouts_of(self, key: ServiceKey) -> tuple[Rollout, ...]:
         """Rollouts behind this Service that run or ended less than the linger time ago."""
-        return tuple(
-            r for r in self.rollouts.values() if r.workload[1] == key[0] and key[1] in r.services
+        if self._behind is None:
+            self._behind = {}
+            for rollout in self.rollouts.values():
+                for name in rollout.services:
+                    self._behind.setdefault((rollout.workload[1], name), []).append(rollout)
+        return tuple(self._behind.get(key, ()))
+
+    def last_rollouts_of(self, key: ServiceKey) -> tuple[Rollout, ...]:
+        """The same, and the last one that is over."""
+        over = (
+            r for r in reversed(self.finished) if r.workload[1] == key[0] and key[1] in r.services
         )
+        return (*self.rollouts_of(key), *islice(over, 1))
 
     def _apply(self, event: kube.Event, now: float) -> Iterator[Change]:
         match event:
             case kube.Listed():
-                yield from self._list(event, now if event.resource in self.listed else -inf)
-                self.listed.add(event.resource)
+                listed = event.resource, event.namespace
+                yield from self._list(event, now if listed in self.listed else -inf)
+                self.listed.add(listed)
             case kube.Stored(_, fact):
                 yield from self._store(fact, now)
             case kube.Removed(resource, namespace, name):
@@ -104,7 +124,7 @@ class Mirror:
         names = {(fact.namespace, fact.name) for fact in event.facts}
         for namespace, name in self._names(event.resource) - names:
             if event.namespace in ("", namespace):
-                yield from self._remove(event.resource, namespace, name, now)
+                yield from self._remove(event.resource, namespace, name, self._now)
         for fact in event.facts:
             yield from self._store(fact, now)
 
@@ -128,12 +148,13 @@ class Mirror:
         key = service.namespace, service.name
         record = self.services.setdefault(key, ServiceRecord())
         edits = list(changes.service_changes(record.service, service, now))
-        if record.service is None:
+        if record.service is None or record.service.uid != service.uid:
             record.since = now
         elif edits:
             record.edited_at = now
         record.service = service
-        self.touched.add(key)
+        self.touched[key] = record
+        self._find_rollouts(service)
         if now > -inf:
             yield from edits
 
@@ -160,11 +181,13 @@ class Mirror:
         old = self.workloads.get(key)
         self.workloads[key] = workload
         behind = self.services_of(workload)
-        self.touched.update((workload.namespace, name) for name in behind)
-        edits = list(changes.workload_changes(old, workload, behind, now))
+        self._touch(workload.namespace, behind)
+        rollout = self.rollouts.get(key)
+        running = rollout is not None and rollout.ended is None
+        edits = list(changes.workload_changes(old, workload, behind, now, running=running))
         if edits:
             self._begin_rollout(workload, behind, edits[0].detail, now)
-        elif old is None and workload.rolling and now == -inf:
+        elif old is None and workload.rolling:
             self._begin_rollout(workload, behind, "already in progress", self._now)
         yield from edits
 
@@ -176,17 +199,29 @@ class Mirror:
             if record is not None and record.service is not None:
                 yield changes.service_removed(record.service, now)
                 record.service = None
-                self.touched.add((namespace, name))
+                self.touched[namespace, name] = record
+                self._forget_failures(namespace, name)
                 if not record.slices:
                     del self.services[namespace, name]
         else:
-            self.workloads.pop((KINDS[resource], namespace, name), None)
+            gone = self.workloads.pop((KINDS[resource], namespace, name), None)
+            if gone is not None:
+                self._touch(namespace, self.services_of(gone))
+
+    def _touch(self, namespace: str, names: Iterable[str]) -> None:
+        found = ((namespace, name) for name in names)
+        self.touched.update((key, self.services[key]) for key in found if key in self.services)
+
+    def _forget_failures(self, namespace: str, service: str) -> None:
+        gone = [k for k in self.rollout_failures if k[0][1] == namespace and k[1] == service]
+        for key in gone:
+            del self.rollout_failures[key]
 
     def _note_endpoints(
         self, key: ServiceKey, record: ServiceRecord, now: float
     ) -> Iterator[Change]:
         """Remembers since when each endpoint is there and which of them are being removed."""
-        self.touched.add(key)
+        self.touched[key] = record
         old, new = record.endpoints, {e.address: e for e in record.held_endpoints()}
         for address in {**old, **new}:
             was, now_is = old.get(address), new.get(address)
@@ -195,7 +230,7 @@ class Mirror:
             elif was is None or was.pod != now_is.pod:
                 record.endpoint_since[address] = now
             if _leaves(was, now_is):
-                record.removals.append(Removal(address, now))
+                record.removals.append(Removal(address, self._now))
         record.endpoints = new
         if now > -inf:
             yield from changes.endpoint_changes(*key, old, new, now)
@@ -212,12 +247,26 @@ class Mirror:
                 self.finished.append(running)
             begun = rollouts.begin(workload, services, detail, now)
             self.rollouts[rollouts.key_of(workload)] = begun
+            self._behind = None
 
-    def _end_rollouts(self, now: float) -> Iterator[Change]:
-        for key, rollout in list(self.rollouts.items()):
+    def _find_rollouts(self, service: Service) -> None:
+        """Tells running rollouts of a Service that is new or selects other pods now."""
+        for key, rollout in self.rollouts.items():
+            workload = self.workloads.get(key)
+            if workload is not None and key[1] == service.namespace:
+                names = set(rollout.services) - {service.name}
+                names |= {service.name} if _selects(service, workload) else set()
+                rollout.services = tuple(sorted(names))
+                self._behind = None
+
+    def _end_rollouts(self, keys: Iterable[WorkloadKey], now: float) -> Iterator[Change]:
+        for key in keys:
+            rollout = self.rollouts[key]
             if rollout.ended is not None:
                 if not rollout.covers(now, self._linger):
                     self.finished.append(self.rollouts.pop(key))
+                    self._behind = None
+                    yield changes.rollout_report(key, rollout.text(), rollout.services, now)
                 continue
             workload = self.workloads.get(key)
             records = [self.services.get((key[1], name)) for name in rollout.services]
@@ -225,8 +274,9 @@ class Mirror:
             rollout.outcome = rollouts.ending(rollout, workload, terminating, now)
             if rollout.outcome:
                 rollout.ended = now
-                self.touched.update((key[1], name) for name in rollout.services)
-                yield changes.rollout_ended(key, rollout.text(), rollout.services, now)
+                self._touch(key[1], rollout.services)
+                detail = f"{rollout.outcome} after {now - rollout.started:.0f} s"
+                yield changes.rollout_ended(key, detail, rollout.services, now)
 
     def _close_removals(self, record: ServiceRecord, now: float) -> None:
         over = [r for r in record.removals if now >= r.at + REMOVAL_WINDOW]

@@ -10,9 +10,8 @@ from typing import Any
 
 from probe.core.advice import advice
 from probe.core.changes import Change, ChangeKind, last_write
-from probe.core.edges import Edge, Kind, Service
+from probe.core.edges import Edge, Kind, Service, ServiceKey
 from probe.core.ledger import PortBook, ServiceRecord, Track, state
-from probe.core.mirror import ServiceKey
 from probe.core.results import Icmp, Outcome
 from probe.core.rollouts import Rollout
 from probe.core.targets import Target
@@ -44,7 +43,7 @@ def service(world: World, key: ServiceKey, now: float, clock: Clock, vantage: st
     ports = [_port(world, record, book, now) for book in books]
     verdict = worst(book.judgement.verdict for book in books)
     told = next((b for b in books if b.judgement.verdict is verdict), None)
-    rollouts = world.mirror.rollouts_of(key)
+    rollouts = world.mirror.last_rollouts_of(key)
     return {
         "service": {"namespace": key[0], "name": key[1]},
         "sources": [{"node": world.config.node, "vantage": vantage}],

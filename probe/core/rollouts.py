@@ -92,13 +92,9 @@ class Rollout:
             self.lag, self.error = lag, error
 
     def text(self) -> str:
-        """Its end as one phrase: outcome, duration, failed dials, lag."""
-        took = (self.ended or self.started) - self.started
+        """What it cost as one phrase: failed dials, lag, and the drain that would have helped."""
         failed = ", ".join(f"{n} {result}" for result, n in sorted(self.failed.items()))
-        parts = [
-            f"{self.outcome} after {took:.0f} s",
-            f"{failed or 'no'} of {self.dials} dials failed",
-        ]
+        parts = [f"{failed or 'none'} of {self.dials} ClusterIP dials failed"]
         if self.lag is not None:
             parts.append(f"removal lag {self.lag:.1f} s (up to {self.error:.1f} s more)")
             parts.append(f"preStop.sleep of {self.recommended_drain} s would have avoided it")

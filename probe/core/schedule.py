@@ -6,7 +6,7 @@ cluster; where one binds, intervals stretch.
 """
 
 from collections import deque
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Generic, TypeVar
@@ -83,10 +83,22 @@ class Lane(Generic[Item]):
     def add(self, due: float, item: Item) -> None:
         self._waiting.append((due, item))
 
-    def take(self, now: float, room: int) -> list[tuple[float, Item]]:
-        """The next items, no more than `room` and what the budget allows."""
-        granted = self._budget.take(now, min(room, len(self._waiting)))
-        return [self._waiting.popleft() for _ in range(granted)]
+    def take(
+        self, now: float, room: int, valid: Callable[[float, Item], bool] = lambda due, item: True
+    ) -> list[Item]:
+        """The next items, no more than `room` and what the budget allows.
+
+        Those that are no longer `valid` are dropped and cost nothing.
+        """
+        found: list[Item] = []
+        while self._waiting and len(found) < room:
+            due, item = self._waiting[0]
+            if valid(due, item):
+                if not self._budget.take(now, 1):
+                    break
+                found.append(item)
+            self._waiting.popleft()
+        return found
 
     def lateness(self, now: float) -> float:
         """Seconds for which the longest waiting item has been due; 0 if none waits."""
@@ -111,10 +123,16 @@ def is_source(node: str, nodes: Sequence[str], key: object, count: int) -> bool:
 
     Every node answers alike without asking the others, and when one leaves only its share moves.
     """
-    if count >= len(nodes):
-        return True
+    return count >= len(nodes) or rank(node, nodes, key) < count
+
+
+def rank(node: str, others: Iterable[str], key: object) -> int:
+    """How many of `others` come before `node` in the order that the hash gives them for `key`.
+
+    It adds up: when some join and others leave, only these have to be looked at again.
+    """
     mine = _score(node, key)
-    return sum(_score(other, key) > mine for other in nodes if other != node) < count
+    return sum(_score(other, key) > mine for other in others if other != node)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,25 +151,30 @@ class Cadence:
         affordable = int(TARGET_RATE * self.interval + 1e-9)
         return min(self.daemons, max(SOURCES_MIN, affordable))
 
-    def service_period(self, *, close: bool = False) -> float:
-        """Seconds between dials of a ClusterIP: every daemon dials it."""
-        if close:
-            return self.daemons / CLOSE_RATE
-        return max(self.interval, self.daemons / TARGET_RATE)
+    def service_gap(self, addresses: int = 1, *, close: bool = False) -> float:
+        """Seconds between two dials of a ClusterIP by one daemon that use up the cap.
+
+        Every daemon dials each of the Service port's `addresses`; the cap is for all of them.
+        """
+        return self.daemons * addresses / (CLOSE_RATE if close else TARGET_RATE)
+
+    def service_period(self, addresses: int = 1, *, close: bool = False) -> float:
+        """Seconds between dials of a ClusterIP."""
+        gap = self.service_gap(addresses, close=close)
+        return gap if close else max(self.interval, gap)
+
+    def endpoint_gap(self) -> float:
+        """The same as service_gap for an endpoint: the chosen sources and its own node dial it."""
+        return min(self.daemons, self.sources + 1) / TARGET_RATE
 
     def endpoint_period(self) -> float:
         """Seconds between dials of an endpoint by one of its sources."""
-        return max(self.interval, self._endpoint_sources / TARGET_RATE)
+        return max(self.interval, self.endpoint_gap())
 
     def confirm_after(self, *, service: bool) -> float:
         """Seconds after which a failure is dialed again: soon, but inside the target's cap."""
-        sources = self.daemons if service else self._endpoint_sources
-        return max(min(CONFIRM_AFTER, self.interval), sources / TARGET_RATE)
-
-    @property
-    def _endpoint_sources(self) -> int:
-        """The chosen ones and the endpoint's own node."""
-        return min(self.daemons, self.sources + 1)
+        gap = self.service_gap() if service else self.endpoint_gap()
+        return max(min(CONFIRM_AFTER, self.interval), gap)
 
 
 CONFIRM_AFTER = 1.0

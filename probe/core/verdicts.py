@@ -120,9 +120,8 @@ class Evidence:
 
     @property
     def pending(self) -> bool:
-        """Whether dials under way decide what this is: endpoints fail one after the other, and
-        half of a blackhole looks like a single bad pod."""
-        return self.candidates_pending or self.undecided > 0
+        """Whether dials under way will decide what this is."""
+        return self.candidates_pending or (self.undecided > 0 and not self.drain_failures)
 
     @property
     def all_down(self) -> bool:
@@ -138,15 +137,19 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
+    """A verdict with its sentence; `port` is the candidate that port_mismatch names."""
+
     verdict: Verdict
     summary: str
+    port: int | None = None
 
 
 def judge(evidence: Evidence) -> Judgement:
     """The first row of TABLE that fits, with its sentence filled in."""
     for verdict, fits, sentence in TABLE:
         if fits(evidence):
-            return Judgement(verdict, sentence(evidence))
+            port = evidence.accepting[0].port if verdict is Verdict.PORT_MISMATCH else None
+            return Judgement(verdict, sentence(evidence), port)
     raise AssertionError("the last row fits everything")
 
 
@@ -157,7 +160,7 @@ def _probe_fault(e: Evidence) -> bool:
 def _unknown(e: Evidence) -> bool:
     if e.stale_seconds is not None and (e.down or e.vip_down):
         return True
-    if e.invalid:
+    if e.invalid or e.drain_failures:
         return False
     if e.usable == 0:
         return e.new
@@ -226,13 +229,8 @@ TABLE: tuple[tuple[Verdict, Callable[[Evidence], bool], Callable[[Evidence], str
     ),
     (
         Verdict.ENDPOINT_DOWN,
-        lambda e: bool(e.down) or (bool(e.vip_down) and not e.dialed),
-        lambda e: (
-            f"{len(e.down)} of {e.expected} endpoints fail ({_counted(e.down)})" + _detail(e)
-            if e.down
-            else f"the ClusterIP fails ({_counted(e.vip_down)}); its {e.undialed} endpoints "
-            "are outside of what we may dial"
-        ),
+        lambda e: bool(e.down) or (bool(e.vip_down) and (e.up < e.dialed or not e.dialed)),
+        lambda e: _endpoint_down(e),
     ),
     (
         Verdict.PROXY_STALE,
@@ -267,7 +265,8 @@ def _why_unknown(e: Evidence) -> str:
         return "a new Service whose endpoints have not been seen yet"
     if e.settling:
         return f"{e.settling} of {e.expected} endpoints are new and not judged yet"
-    return f"{e.dialed} of {e.expected} endpoints dialed so far"
+    vip = "" if e.vips_dialed or not e.vips else ", the ClusterIP not yet"
+    return f"{e.dialed} of {e.expected} endpoints dialed so far{vip}"
 
 
 def _why_no_endpoints(e: Evidence) -> str:
@@ -299,6 +298,15 @@ def _healthy(e: Evidence) -> str:
     if e.undialed:
         parts.append(f"{e.undialed} endpoints are outside of what we may dial")
     return ", ".join(parts) or "nothing to dial here"
+
+
+def _endpoint_down(e: Evidence) -> str:
+    if e.down:
+        return f"{len(e.down)} of {e.expected} endpoints fail ({_counted(e.down)})" + _detail(e)
+    vip = f"the ClusterIP fails ({_counted(e.vip_down)})"
+    if not e.dialed:
+        return f"{vip}; its {e.undialed} endpoints are outside of what we may dial"
+    return f"{vip}, and {e.dialed - e.up} of {e.expected} endpoints now and then"
 
 
 def _detail(e: Evidence) -> str:

@@ -6,12 +6,11 @@ speaks. `now` is monotonic seconds and never goes back. All of a method happens 
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from probe.core import kube, rollouts
 from probe.core.changes import Change
-from probe.core.edges import Edge, Endpoint, Kind, PortKey, Scope, implied
+from probe.core.edges import Edge, Endpoint, Kind, PortKey, implied
 from probe.core.health import CONTINUOUS, ONCE, UNSURE, Level
 from probe.core.ledger import (
     CANDIDATE_ENDPOINTS,
@@ -23,48 +22,17 @@ from probe.core.ledger import (
     evidence,
     fresh,
 )
-from probe.core.mirror import Mirror, ServiceKey
+from probe.core.mirror import Mirror
 from probe.core.results import FAILURES, Outcome, Result
 from probe.core.rollouts import SERVICE_EDIT_SECONDS, Phase
-from probe.core.schedule import Budget, Cadence, Lane, Wheel, fraction, is_source, spread
-from probe.core.verdicts import Judgement, Verdict, judge
+from probe.core.rounds import Config, Dial, Rounds
+from probe.core.schedule import Cadence, is_source, spread
+from probe.core.verdicts import Evidence, Judgement, Verdict, judge
 
-SAMPLE_RATE = 1.0
-"""Dials per second, from this node in all, to ClusterIPs without usable endpoints: a node sends
-one ICMP error per second and client (net.ipv4.icmp_ratelimit=1000), more would be timeouts."""
-
-FIRST_ROUND_SHARE = 0.25
-"""Share of the interval over which an edge's first dial is spread: a failure needs two more
-dials to be confirmed, and a verdict must stand within one interval."""
-
-NEW_EDGE_SECONDS = 1.0
-"""The same, in seconds, for edges that come while we run: a change is looked at soon."""
-
-
-@dataclass(frozen=True, slots=True)
-class Config:
-    """What a World is told once. Times in seconds; 0 dials per second means no limit.
-
-    `once` is for a single run: one dial decides and nothing settles. `peers` names the headless
-    Service whose endpoints' nodes are those of the live daemons.
-    """
-
-    node: str
-    interval: float = 10.0
-    settle: float = 30.0
-    linger: float = 30.0
-    dials_per_second: float = 1000.0
-    scope: Scope = field(default_factory=Scope)
-    peers: ServiceKey | None = None
-    once: bool = False
-
-
-class Dial(NamedTuple):
-    """One dial to make, or made: `at` is when it was handed out, `phase` what went on then."""
-
-    edge: Edge
-    phase: Phase
-    at: float
+CONFIRM_DIALS = 3
+"""Dials, each up to its deadline, until a failure is confirmed. So long, and an interval for the
+edges to come round, dials under way put off a verdict: endpoints fail one after the other, and
+half of a blackhole looks like a single bad pod. No longer, lest a flapping one hold everything."""
 
 
 class Turn(NamedTuple):
@@ -80,13 +48,10 @@ class World:
     def __init__(self, config: Config, now: float) -> None:
         self.config = config
         self.started = now
-        self.mirror = Mirror(config.linger)
+        self.mirror = Mirror(config.linger, () if config.once else config.scope.namespaces)
         self.nodes: tuple[str, ...] = (config.node,)
         self.stale_seconds: float | None = None
-        self._wheel: Wheel[Track] = Wheel(now)
-        budget = config.dials_per_second
-        self._lane: Lane[Track] = Lane(Budget(budget, max(1.0, budget / 10)))
-        self._sampled: Lane[Track] = Lane(Budget(SAMPLE_RATE, 1))
+        self._rounds = Rounds(config, now)
         self._steps = ONCE if config.once else CONTINUOUS
         self.skipped_dials: Counter[str] = Counter()
         self._dirty: set[PortKey] = set()
@@ -100,7 +65,7 @@ class World:
         """The moment, for reading records."""
         config = self.config
         settle = 0.0 if config.once else config.settle
-        return View(now, settle, config.linger, config.interval, self.stale_seconds)
+        return View(now, settle, config.linger, config.interval, config.timeout, self.stale_seconds)
 
     def books(self) -> Iterator[tuple[ServiceRecord, PortBook]]:
         for record in self.mirror.services.values():
@@ -124,13 +89,11 @@ class World:
 
     def _follow(self, now: float) -> None:
         """Brings books and tracks in line with the Services that were touched."""
-        touched, self.mirror.touched = self.mirror.touched, set()
+        touched, self.mirror.touched = self.mirror.touched, {}
         if self.config.peers in touched:
             self._meet_peers(now)
-        for key in touched:
-            record = self.mirror.services.get(key)
-            if record is not None:
-                self._sync(record, now)
+        for record in touched.values():
+            self._sync(record, now)
 
     def _sync(self, record: ServiceRecord, now: float) -> None:
         found = implied(record.service, record.slices.values(), self.config.scope)
@@ -159,6 +122,7 @@ class World:
             if edge not in book.implied.barred and self._mine(edge, endpoint)
         }
         moved = self._watched_closely(record)
+        before = {edge for edge in book.tracks if edge.kind is Kind.ENDPOINT}
         for edge in [e for e in book.tracks if e.kind is not Kind.CANDIDATE and e not in wanted]:
             book.tracks.pop(edge).gone = moved = True
         for edge, endpoint in wanted.items():
@@ -168,11 +132,13 @@ class World:
                 continue
             since = record.since if endpoint is None else record.endpoint_since[edge.address]
             book.tracks[edge] = Track(edge, endpoint, since)
-            self._soon(book.tracks[edge], now)
+            self._rounds.soon(book.tracks[edge], now)
             moved = True
-        if moved:
-            for track in book.of_kind(Kind.SERVICE):
-                self._soon(track, now)
+        for track in book.of_kind(Kind.SERVICE):
+            if moved and before.isdisjoint(wanted):
+                track.level, track.outcome = Level.NEW, None  # it leads elsewhere altogether
+            if moved:
+                self._rounds.soon(track, now)
 
     def _mine(self, edge: Edge, endpoint: Endpoint) -> bool:
         """Whether this node is one of those that dial the endpoint."""
@@ -200,45 +166,21 @@ class World:
 
     # From tracks to dials.
 
-    def _soon(self, track: Track, now: float) -> None:
-        """Puts the edge's next dial near, unless it is nearer already."""
-        if self.config.once:
-            within = 0.0
-        elif now - self.started < self.config.interval * FIRST_ROUND_SHARE:
-            within = self.config.interval * FIRST_ROUND_SHARE
-        else:
-            within = min(NEW_EDGE_SECONDS, self.config.interval)
-        due = max(now, self.started) + within * fraction(self.config.node, *track.edge[1:])
-        if due < track.due:
-            self._put(track, due)
-
-    def _put(self, track: Track, due: float) -> None:
-        track.due = due
-        if not track.in_flight:
-            self._wheel.put(track, due)
-
     def due(self, now: float, room: int) -> list[Dial]:
         """The dials to make now, at most `room`; each edge again only once it is recorded."""
-        for due, track in self._wheel.take(now):
-            if not track.gone and not track.in_flight and track.due == due:
-                lane = self._sampled if self._expects_nothing(track) else self._lane
-                lane.add(due, track)
-        found: list[Dial] = []
-        for lane in (self._sampled, self._lane):
-            for _, track in lane.take(now, room - len(found)):
-                if not track.gone and not track.in_flight:
-                    track.in_flight = True
-                    found.append(Dial(track.edge, self.phase(track, now), now))
-        return found
+        tracks = self._rounds.take(now, room, self._expects_nothing)
+        return [Dial(t.edge, self.phase(t, now), now, not self._expects_nothing(t)) for t in tracks]
 
     def _expects_nothing(self, track: Track) -> bool:
+        if track.edge.kind is not Kind.SERVICE:
+            return False
         book = self._book(track.edge.key)
-        return track.edge.kind is Kind.SERVICE and book is not None and not book.usable
+        return book is None or not book.connects(track.edge)
 
     @property
     def waiting(self) -> int:
         """Dials that are due and wait for room or budget; samples of empty Services excepted."""
-        return len(self._lane)
+        return self._rounds.waiting
 
     @property
     def outstanding(self) -> bool:
@@ -251,7 +193,7 @@ class World:
 
     def lateness(self, now: float) -> float:
         """Seconds by which the most overdue dial is late; 0 when the budget suffices."""
-        return self._lane.lateness(now)
+        return self._rounds.lateness(now)
 
     def phase(self, track: Track, now: float) -> Phase:
         """What goes on around this edge now."""
@@ -270,11 +212,11 @@ class World:
         return Phase.STEADY
 
     def _watched_closely(self, record: ServiceRecord) -> bool:
+        """In a rollout and the linger time after, in which the proxies must have caught up."""
         service = record.service
         if service is None or not self.mirror.rollouts:
             return False
-        running = self.mirror.rollouts_of((service.namespace, service.name))
-        return any(r.ended is None for r in running)
+        return bool(self.mirror.rollouts_of((service.namespace, service.name)))
 
     # From outcomes to verdicts.
 
@@ -288,7 +230,7 @@ class World:
             book.counts[edge.kind, edge.family, outcome.result, dial.phase] += 1
             book.retransmits[edge.kind] += outcome.syn_retransmits
             record = self.mirror.services[edge.key.namespace, edge.key.service]
-            if edge.kind is Kind.SERVICE:
+            if edge.kind is Kind.SERVICE and dial.expected:
                 self._count_removal(record, book, dial, outcome)
             track = book.tracks.get(edge)
             if track is not None and track.in_flight:
@@ -311,7 +253,8 @@ class World:
             before = track.level, track.outcome and track.outcome.result
             connected = outcome.result is Result.CONNECTED
             track.outcome, track.fault, track.dialed_at = outcome, None, dial.at
-            track.level = self._steps[track.level, connected]
+            if dial.expected:
+                track.level = self._steps[track.level, connected]
             if connected:
                 track.last_success = now
                 book.last_success[track.edge.kind] = now
@@ -336,7 +279,7 @@ class World:
         if unsure:
             wait = min(wait, self.cadence.confirm_after(service=service))
         base = now if unsure else max(track.due, now - wait)
-        self._put(track, base + spread(wait, *track.edge[1:], track.dials))
+        self._rounds.put(track, base + spread(wait, *track.edge[1:], track.dials))
 
     def _count_removal(
         self, record: ServiceRecord, book: PortBook, dial: Dial, outcome: Outcome
@@ -386,7 +329,7 @@ class World:
         self._plan_candidates(record, book, view)
         found = evidence(record, book, view, scaled_to_zero=self._scaled_to_zero(record, book))
         old, key = book.judgement, book.implied.key
-        new = old if found.pending else judge(found)
+        new = self._held(book, found, view) or judge(found)
         book.judgement = new
         if new.verdict is Verdict.HEALTHY and not found.settling:
             self._restless.discard(key)
@@ -396,6 +339,17 @@ class World:
             return None
         book.judged_since = now
         return Turn(key, now, old, new)
+
+    def _held(self, book: PortBook, found: Evidence, view: View) -> Judgement | None:
+        """The old judgement while dials under way decide the new one, for a bounded time."""
+        if not found.pending:
+            book.held_since = None
+            return None
+        if book.held_since is None:
+            book.held_since = view.now
+        dials = CONFIRM_DIALS * (view.timeout + self.cadence.confirm_after(service=False))
+        over = view.now - book.held_since > view.interval + dials
+        return None if over else book.judgement
 
     def _plan_candidates(self, record: ServiceRecord, book: PortBook, view: View) -> None:
         """Dials the declared ports, once per change, when every endpoint refuses the target."""
@@ -412,13 +366,13 @@ class World:
             for port, _ in plan.declared:
                 edge = refused._replace(kind=Kind.CANDIDATE, dial_port=port)
                 book.tracks[edge] = track = Track(edge, None, view.now)
-                self._put(track, view.now)
+                self._rounds.put(track, view.now)
 
     def _scaled_to_zero(self, record: ServiceRecord, book: PortBook) -> bool:
         if book.usable or record.service is None:
             return False
-        workloads = self.mirror.workloads_of(record.service)
-        return bool(workloads) and all(w.replicas == 0 for w in workloads)
+        workloads = tuple(self.mirror.workloads_of(record.service))
+        return bool(workloads) and not any(w.replicas for w in workloads)
 
     def _book(self, key: PortKey) -> PortBook | None:
         record = self.mirror.services.get((key.namespace, key.service))

@@ -13,12 +13,7 @@ import aiohttp
 STARTUP_SECONDS = 20.0
 """A cold start takes under a second (measured); a busy machine several."""
 
-PACE = {
-    "interval": "1",
-    "timeout": "1",
-    "settle": "2",
-    "linger": "3",
-}
+PACE = {"interval": "1", "timeout": "1", "settle": "2"}
 """The daemon's settings in the demo: ten times faster than its defaults, which fit a cluster."""
 
 
@@ -29,7 +24,8 @@ class DaemonFailed(RuntimeError):
 class Watched:
     """One running daemon. What it says comes from its own endpoints."""
 
-    def __init__(self, kubeconfig: Path, *, node: str = "node-1") -> None:
+    def __init__(self, kubeconfig: Path, *, linger: float, node: str = "node-1") -> None:
+        self._linger = linger
         self._kubeconfig = kubeconfig
         self._node = node
         self._process: asyncio.subprocess.Process | None = None
@@ -39,7 +35,8 @@ class Watched:
         self._port: asyncio.Future[int] = asyncio.get_running_loop().create_future()
 
     async def __aenter__(self) -> Self:
-        flags = [f"--{name}={value}" for name, value in PACE.items()]
+        pace = PACE | {"linger": f"{self._linger:g}"}
+        flags = [f"--{name}={value}" for name, value in pace.items()]
         self._process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "probe", "run", *flags),
             *("--kubeconfig", str(self._kubeconfig), "--listen", "127.0.0.1:0"),

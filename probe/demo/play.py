@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from probe.core.verdicts import FAILING, Verdict
-from probe.demo.daemon import Watched
+from probe.demo.daemon import PACE, Watched
 from probe.demo.manifests import NAMESPACE as OURS
 from probe.demo.manifests import OTHER, deployment, namespace, service
 from probe.demo.scenarios import Options, Scenario
@@ -35,7 +35,7 @@ class Score:
     healed: bool = False
     seconds: float | None = None
     summaries: dict[str, str] = field(default_factory=dict)
-    advice: list[str] = field(default_factory=list)
+    advice: dict[str, list[str]] = field(default_factory=dict)
     rollouts: list[dict[str, Any]] = field(default_factory=list)
 
     @property
@@ -56,7 +56,7 @@ class Score:
             "healed": self.healed,
             "seconds_to_find": None if self.seconds is None else round(self.seconds, 1),
             "summaries": self.summaries,
-            "advice": self.advice,
+            "advice": [line for lines in self.advice.values() for line in lines],
             "rollouts": self.rollouts,
         }
 
@@ -89,6 +89,7 @@ class Player:
         self._loop = asyncio.get_running_loop()
         self._verdicts: dict[str, str] = {}
         self._seen_changes: set[str] = set()
+        self._rollouts: list[dict[str, Any]] = []
 
     async def play(self, scenarios: list[Scenario]) -> list[Score]:
         await self._set_up(scenarios)
@@ -112,6 +113,7 @@ class Player:
         await self._cluster.settled(within=30)
         if not await self._until(self._all_healthy, HEAL_SECONDS):
             self._tell("false", f"not healthy before anything was injected: {self._failing()}")
+        await asyncio.sleep(float(PACE["settle"]))  # what is new is not judged yet
 
     async def _play(self, scenario: Scenario, index: int, count: int) -> Score:
         score = Score(scenario.name, list(scenario.expects(self._options)))
@@ -126,7 +128,7 @@ class Player:
             await self._look(score)
             if not score.missed and score.seconds is None and score.injected:
                 score.seconds = self._loop.time() - started
-            return not score.missed and (scenario.rolls is None or await self._rolled(scenario))
+            return not score.missed and (scenario.rolls is None or self._rolled(scenario))
 
         await self._until(found, FIND_SECONDS + (30 if scenario.rolls else 0))
         for item in score.missed:
@@ -141,7 +143,7 @@ class Player:
         score.healed = await self._until(healed, HEAL_SECONDS)
         if not score.healed:
             self._tell("missed", f"{scenario.name} was mended, the daemon still says otherwise")
-        score.rollouts = await self._rollouts(scenario)
+        score.rollouts = self._rollouts_of(scenario)
         return score
 
     async def _until(self, done: Callable[[], Any], seconds: float) -> bool:
@@ -157,7 +159,7 @@ class Player:
         """Reads the daemon once and files what it says."""
         self._scene.services = await self._daemon.services()
         document = await self._daemon.changes()
-        self._scene.changes = document["changes"]
+        self._scene.changes, self._rollouts = document["changes"], document["rollouts"]
         self._tell_news()
         if score is None:
             return
@@ -170,8 +172,8 @@ class Player:
             if item in score.injected:
                 if item not in score.found:
                     score.found.append(item)
-                    score.advice += [a for a in held.get("advice", []) if a not in score.advice]
                     self._tell("found", item)
+                score.advice[item] = held.get("advice", [])
                 score.summaries[item] = port.get("summary", "a workload was told this address")
             elif item not in score.false:
                 score.false.append(item)
@@ -204,13 +206,11 @@ class Player:
     def _failing(self) -> str:
         return ", ".join(f"{_name(s, p)} {p['verdict']}" for s, p in _failing_ports(self._scene))
 
-    async def _rolled(self, scenario: Scenario) -> bool:
-        rollouts = await self._rollouts(scenario)
-        return any(rollout["outcome"] == "complete" for rollout in rollouts)
+    def _rolled(self, scenario: Scenario) -> bool:
+        return any(r["outcome"] == "complete" for r in self._rollouts_of(scenario))
 
-    async def _rollouts(self, scenario: Scenario) -> list[dict[str, Any]]:
-        document = await self._daemon.changes()
-        return [r for r in document["rollouts"] if r["workload"] == scenario.rolls]
+    def _rollouts_of(self, scenario: Scenario) -> list[dict[str, Any]]:
+        return [r for r in self._rollouts if r["workload"] == scenario.rolls]
 
 
 def _name(held: dict[str, Any], port: dict[str, Any]) -> str:

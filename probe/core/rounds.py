@@ -1,0 +1,120 @@
+"""The rounds of dials: which tracks are due, in which lane they wait, and when each comes again.
+
+Ordinary edges share one budget. ClusterIPs of Services without usable endpoints wait in a lane
+of their own: a node sends one ICMP error per second and client, so they are sampled, never swept.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from probe.core.edges import Edge, Scope, ServiceKey
+from probe.core.ledger import Track
+from probe.core.rollouts import Phase
+from probe.core.schedule import Budget, Lane, Wheel, fraction
+
+SAMPLE_RATE = 1.0
+"""Dials per second, from this node in all, to ClusterIPs without usable endpoints
+(net.ipv4.icmp_ratelimit=1000 ms; faster ones time out, measured)."""
+
+FIRST_ROUND_SHARE = 0.25
+"""Share of the interval over which an edge's first dial is spread: a failure needs two more
+dials to be confirmed, and a verdict must stand within one interval."""
+
+NEW_EDGE_SECONDS = 1.0
+"""The same, in seconds, for edges that come while we run: a change is looked at soon."""
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """What a World is told once. Times in seconds; 0 dials per second means no limit.
+
+    `once` is for a single run: one dial decides and nothing settles. `peers` names the headless
+    Service whose endpoints' nodes are those of the live daemons.
+    """
+
+    node: str
+    interval: float = 10.0
+    timeout: float = 4.0
+    settle: float = 30.0
+    linger: float = 30.0
+    dials_per_second: float = 1000.0
+    scope: Scope = field(default_factory=Scope)
+    peers: ServiceKey | None = None
+    once: bool = False
+
+
+class Dial(NamedTuple):
+    """One dial to make, or made: `at` is when it was handed out, `phase` what went on then.
+
+    `expected` is whether it should have connected, by the rules of kube-proxy at that moment.
+    """
+
+    edge: Edge
+    phase: Phase
+    at: float
+    expected: bool
+
+
+class Rounds:
+    """Tracks with their times. A track is in flight from `take` until `put` follows `landed`."""
+
+    def __init__(self, config: Config, now: float) -> None:
+        self._config = config
+        self._started = now
+        self._wheel: Wheel[Track] = Wheel(now)
+        rate = config.dials_per_second
+        self._lane: Lane[Track] = Lane(Budget(rate, max(1.0, rate / 10)))
+        self._sampled: Lane[Track] = Lane(Budget(SAMPLE_RATE, 1))
+
+    @property
+    def waiting(self) -> int:
+        """Tracks that are due and wait for room or budget; sampled ones excepted."""
+        return len(self._lane)
+
+    def lateness(self, now: float) -> float:
+        """Seconds for which the longest waiting track has been due; 0 if none waits."""
+        return self._lane.lateness(now)
+
+    def soon(self, track: Track, now: float) -> None:
+        """Puts a track's next dial near, unless it is nearer already."""
+        due = max(now, self._started) + self._within(now) * fraction(
+            self._config.node, *track.edge[1:]
+        )
+        if due < track.due or track.due < now:
+            self.put(track, due)
+
+    def _within(self, now: float) -> float:
+        if self._config.once:
+            return 0.0
+        first_round = self._config.interval * FIRST_ROUND_SHARE
+        if now - self._started < first_round:
+            return first_round
+        return min(NEW_EDGE_SECONDS, self._config.interval)
+
+    def put(self, track: Track, due: float) -> None:
+        """Sets the track's next time; what was planned before is void."""
+        track.due = due
+        if not track.in_flight:
+            self._wheel.put(track, due)
+
+    def take(self, now: float, room: int, empty: Callable[[Track], bool]) -> list[Track]:
+        """The tracks to dial now, at most `room`, each in flight from here on.
+
+        `empty` tells those whose Service has no usable endpoint.
+        """
+        for due, track in self._wheel.take(now):
+            if _planned(due, track):
+                lane = self._sampled if empty(track) else self._lane
+                lane.add(due, track)
+        found: list[Track] = []
+        for lane in (self._sampled, self._lane):
+            for track in lane.take(now, room - len(found), _planned):
+                track.in_flight = True
+                found.append(track)
+        return found
+
+
+def _planned(due: float, track: Track) -> bool:
+    """Whether this is still the track's plan: it is there, and nothing newer was put."""
+    return track.due == due and not track.gone and not track.in_flight
