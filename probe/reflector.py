@@ -109,16 +109,12 @@ class Backoff:
         self._base = pace.first
         self._last = float("-inf")
 
-    @property
-    def rested(self) -> bool:
-        """No trouble lately."""
-        return self._clock() - self._last > self._pace.healthy
-
     def pause(self, error: ApiTrouble) -> float:
         """Seconds to wait after this trouble."""
-        base = self._pace.first if self.rested else self._base
+        now = self._clock()
+        base = self._pace.first if now - self._last > self._pace.healthy else self._base
         self._base = min(base * 2, self._pace.longest)
-        self._last = self._clock()
+        self._last = now
         asked = 0.0
         if isinstance(error, ApiError):
             if error.denied:
@@ -138,6 +134,10 @@ class Reflector:
     Listed, then Stored and Removed, and Listed again whenever the server made us start over.
     An object that cannot be read is skipped, and its last readable form stands until it is
     removed or readable again.
+
+    Watches that end without a word prove nothing: a quiet resource has none, but neither has a
+    version that the server does not know, such as after etcd was restored from a backup (1.36
+    accepts the watch and stays mute for ever). So after the 2nd, 4th, 8th ... in a row we list.
     """
 
     def __init__(
@@ -166,7 +166,9 @@ class Reflector:
         self._list_from: str | None = "0"
         self._torn_at: str | None = None
         self._passed_torn = False
-        self._silent = False
+        self._accepted: float | None = None
+        self._mute = 0
+        self._gone_at = float("-inf")
         self._told: set[str] = set()
         self._skipped_at: dict[str, float] = {}
 
@@ -211,7 +213,7 @@ class Reflector:
         worth its request: it lasted, or it brought something new."""
         self.status.watches += 1
         self._passed_torn = False
-        started = self._clock()
+        self._accepted = None
         ended = Unreachable(
             f"the API server ends watches of {self._resource.name} as soon as they begin"
         )
@@ -222,12 +224,16 @@ class Reflector:
         if self._passed_torn and self._version == version:
             self._start_over()
             raise Unreachable(f"the watch of {self._resource.name} is broken at {version}")
-        lasted = self._version != version or self._clock() - started >= self._pace.short
-        if ended.silent or not lasted:
+        if self._version == version and not self._lasted():
             raise ended
+        if self._mute > 1 and self._mute.bit_count() == 1:
+            self._start_over()
+
+    def _lasted(self) -> bool:
+        return self._accepted is not None and self._clock() - self._accepted >= self._pace.short
 
     async def _stream(self, version: str) -> None:
-        """One watch, to its end. Standing for a moment counts as well, but not after silence."""
+        """One watch, to its end. All is well once it stands or brings something."""
         standing: asyncio.TimerHandle | None = None
         seconds = self._pace.watch * self._chance.uniform(1.0, 2.0)
         stream = self._connection.watch(self._resource, self._namespace, version, seconds)
@@ -235,10 +241,13 @@ class Reflector:
             async with aclosing(stream) as batches:
                 async for lines in batches:
                     self._contact()
-                    if standing is None and not self._silent:
+                    if standing is None:
+                        self._accepted = self._clock()
+                        self._mute += 1
                         loop = asyncio.get_running_loop()
                         standing = loop.call_later(self._pace.short, self._recovered)
                     for line in lines:
+                        self._mute = 0
                         self._hear(line)
         finally:
             if standing is not None:
@@ -299,17 +308,15 @@ class Reflector:
 
     def _troubled(self, error: ApiTrouble) -> float:
         """Notes the trouble and returns how long to wait; the picture stays as it is."""
-        at_once = False
         if isinstance(error, ApiError):
-            at_once = error.forgotten and self._backoff.rested
             if error.forgotten or error.asks_amiss:
                 self._start_over()
+            if error.forgotten and self._clock() - self._gone_at > self._pace.healthy:
+                self._gone_at = self._clock()
+                return self._backoff.spread()
             self.status.forbidden = error.code == HTTPStatus.FORBIDDEN
             self.status.absent = error.code == HTTPStatus.NOT_FOUND
         pause = self._backoff.pause(error)
-        if at_once:
-            return self._backoff.spread()
-        self._silent = isinstance(error, Unreachable) and error.silent
         self.status.error = str(error)
         kind = f"{error.code}" if isinstance(error, ApiError) else "unreachable"
         if kind not in self._told:
@@ -321,7 +328,7 @@ class Reflector:
         if self.status.error is None:
             return
         self.status.error = None
-        self.status.forbidden = self.status.absent = self._silent = False
+        self.status.forbidden = self.status.absent = False
         self._told.clear()
         log.info(
             "%s are watched again", self._resource.name, extra={"resource": self._resource.name}

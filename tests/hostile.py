@@ -4,6 +4,7 @@ The last answer of a script is given for ever. Answers speak real HTTP on 127.0.
 """
 
 import asyncio
+import itertools
 import json
 import ssl
 import time
@@ -19,11 +20,13 @@ from aiohttp import web
 from probe.core.kube import SERVICES, Event, Listed, Removed, Resource, Stored
 from probe.reflector import Connection, Limits, Pace, Reflector, connect
 
+_numbers = itertools.count()
+
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Obj = dict[str, Any]
 
 DATA = Path(__file__).parent / "data"
-QUICK = Limits(connect=0.5, page=0.5, listing=2.0, silence=0.4, margin=0.2)
+QUICK = Limits(connect=0.5, page=0.5, listing=1.0, silence=0.4, margin=0.2)
 HASTE = Pace(first=0.02, longest=0.1, healthy=0.3, spread=0.02, short=0.05, watch=30.0)
 
 
@@ -233,7 +236,7 @@ def write_kubeconfig(
 async def connected(
     url: str, folder: Path, *, limits: Limits = QUICK, **kubeconfig: Any
 ) -> AsyncIterator[Connection]:
-    path = write_kubeconfig(folder / "kubeconfig", url, **kubeconfig)
+    path = write_kubeconfig(folder / f"kubeconfig-{next(_numbers)}", url, **kubeconfig)
     connection = await connect(str(path), None, user_agent="probe/test", limits=limits)
     try:
         yield connection

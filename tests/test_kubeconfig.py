@@ -74,18 +74,22 @@ async def test_what_is_wrong_is_one_sentence(tmp_path: Path, text: Any, sentence
     path.write_text(text if isinstance(text, str) else yaml.safe_dump(text))
 
     with pytest.raises((ConnectionSettingsError, Unreachable)) as caught:
-        connection = await connect(str(path), None, user_agent="test")
-        try:
-            await connection.list(SERVICES)
-        finally:
-            await connection.close()
+        await list_services(path)
 
     assert sentence in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
+async def list_services(path: Path) -> None:
+    connection = await connect(str(path), None, user_agent="test")
+    try:
+        await connection.list(SERVICES)
+    finally:
+        await connection.close()
+
+
 async def test_a_named_file_that_is_missing_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ConnectionSettingsError, match="no.such does not exist: name an existing"):
+    with pytest.raises(ConnectionSettingsError, match=r"no\.such does not exist: name an existing"):
         await connect(str(tmp_path / "no.such"), None, user_agent="test")
 
 

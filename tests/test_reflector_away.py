@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import socket
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -81,7 +82,7 @@ async def test_forbidden_names_verb_resource_group_and_the_fix(
         assert (status.forbidden, status.degraded, status.ready) == (True, False, False)
         assert picture.events == []
         assert len(caplog.records) == 1
-        pauses = [b.at - a.at for a, b in zip(server.listed, server.listed[1:], strict=False)]
+        pauses = [b.at - a.at for a, b in pairwise(server.listed)]
         assert min(pauses) >= 0.1  # the slow end of the back-off from the first
 
 

@@ -63,7 +63,8 @@ class Limits:
     """All pages: after five minutes etcd's compaction has made continue tokens expire."""
     silence: float = 90.0
     """A watch without a line: bookmarks come once a minute (kube-apiserver's cacher,
-    bookmarkFrequency), and half of that again for their jitter and the network."""
+    bookmarkFrequency), and half of that again for their jitter and the network. Not always,
+    though: 1.36 sends none before a resource's first change since the server's start."""
     margin: float = 30.0
     """Past the timeoutSeconds we asked for before we end a watch ourselves; arbitrary."""
 
@@ -157,25 +158,28 @@ class Connection:
     ) -> AsyncGenerator[Batch]:
         """Watch lines as they come; first, when the server has accepted, an empty list.
 
-        Ends when the server ends it, which it is asked to after `seconds`. Raises ApiTrouble.
+        Ends when the server ends it, which it is asked to after `seconds`, or says nothing for
+        limits.silence. Raises ApiTrouble.
         """
         query = {
             "watch": "true",
             "resourceVersion": version,
             "allowWatchBookmarks": "true",
-            "timeoutSeconds": f"{seconds:.0f}",
+            "timeoutSeconds": f"{max(seconds, 1.0):.0f}",
         }
         loop = asyncio.get_running_loop()
-        silent = f"sent no watch event of {resource.name} for {self.limits.silence:g} s"
         lines = Lines()
         async with self._get("watch", resource, namespace, query) as response:
             heard = loop.time()
             end = heard + seconds + self.limits.margin
             yield []
-            while (left := end - loop.time()) > 0:
-                quiet = heard + self.limits.silence - loop.time()
-                async with self._reaching(silent, min(quiet, left), silent=quiet < left):
-                    chunk = await response.content.readany()
+            while True:
+                async with self._reaching():
+                    try:
+                        async with asyncio.timeout_at(min(heard + self.limits.silence, end)):
+                            chunk = await response.content.readany()
+                    except TimeoutError:
+                        return
                 whole = lines.feed(chunk) if chunk else lines.rest()
                 if whole:
                     heard = loop.time()
@@ -270,9 +274,7 @@ class Connection:
         )
 
     @asynccontextmanager
-    async def _reaching(
-        self, late: str, seconds: float, *, silent: bool = False
-    ) -> AsyncGenerator[None]:
+    async def _reaching(self, late: str = "", seconds: float | None = None) -> AsyncGenerator[None]:
         """Turns everything by which an answer can fail to come into Unreachable, a deadline too."""
         try:
             async with asyncio.timeout(seconds):
@@ -281,9 +283,7 @@ class Connection:
             raise Unreachable(str(error)) from error
         except (aiohttp.ClientError, OSError) as error:
             if isinstance(error, TimeoutError) and not str(error):
-                raise Unreachable(
-                    f"the API server {late} ({self.server})", silent=silent
-                ) from error
+                raise Unreachable(f"the API server at {self.server} {late}") from error
             reason = " ".join(str(error).split()) or type(error).__name__
             raise Unreachable(
                 f"the API server at {self.server} cannot be reached: {reason}"

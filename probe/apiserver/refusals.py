@@ -19,14 +19,7 @@ class ApiTrouble(Exception):
 
 
 class Unreachable(ApiTrouble):
-    """No answer, or none that is Kubernetes: network, TLS, deadlines, bodies that are no JSON.
-
-    `silent` tells that the server accepted and then said nothing.
-    """
-
-    def __init__(self, sentence: str, *, silent: bool = False) -> None:
-        super().__init__(sentence)
-        self.silent = silent
+    """No answer, or none that is Kubernetes: network, TLS, deadlines, bodies that are no JSON."""
 
 
 class Status(msgspec.Struct):

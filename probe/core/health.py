@@ -59,5 +59,8 @@ ONCE: dict[tuple[Level, bool], Level] = {(level, True): Level.UP for level in Le
 }
 """The same for a single run: it says what its one dial met and confirms nothing."""
 
+TURNS = frozenset({(Level.UP, Level.SUSPECT), (Level.DOWN, Level.RECOVERING)})
+"""The first result against what was known of an edge: what its siblings met before is outrun."""
+
 UNSURE = frozenset({Level.SUSPECT, Level.CONFIRMED, Level.RECOVERING})
 """Levels whose edge is dialed again soon instead of an interval later."""

@@ -50,8 +50,13 @@ class Track:
     dialed_at: float = -inf
     last_success: float | None = None
     dials: int = 0
+    sent: float = -inf
     in_flight: bool = False
     gone: bool = False
+
+    def serves(self, endpoint: Endpoint | None) -> bool:
+        """Whether this is still the same pod: its address may have gone to another one."""
+        return (self.endpoint and self.endpoint.pod) == (endpoint and endpoint.pod)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +75,12 @@ CountKey = tuple[Kind, str, Result, Phase]
 
 @dataclass(slots=True)
 class PortBook:
-    """One Service port: its edges' tracks, its counts since discovery, its verdict."""
+    """One Service port: its edges' tracks, its counts since discovery, its verdict.
+
+    `usable` are the endpoints that the ClusterIP leads to at this node and that should answer,
+    `connecting` the families whose ClusterIP should. publishNotReadyAddresses makes endpoints
+    ready that do not serve: traffic goes there, and nobody knows whether it should succeed.
+    """
 
     implied: PortEdges
     tracks: dict[Edge, Track] = field(default_factory=dict)
@@ -83,9 +93,14 @@ class PortBook:
     plan: CandidatePlan | None = None
     judgement: Judgement = NOT_JUDGED
     judged_since: float = 0.0
+    judged_at: float = -inf
     held_since: float | None = None
+    turned_at: float = -inf
+    asked_at: float = -inf
     expected: dict[str, Expected] = field(default_factory=dict)
     usable: frozenset[Edge] = frozenset()
+    connecting: frozenset[str] = frozenset()
+    ranks: dict[Edge, int] = field(default_factory=dict)
 
     def of_kind(self, *kinds: Kind) -> Iterator[Track]:
         return (t for t in self.tracks.values() if t.edge.kind in kinds)
@@ -100,14 +115,23 @@ class PortBook:
             )
             for family in families
         }
-        self.usable = frozenset(
-            edge for found in self.expected.values() for edge, _ in found.usable
+        used = [backend for found in self.expected.values() for backend in found.usable]
+        self.usable = frozenset(edge for edge, endpoint in used if endpoint.serving)
+        idle = {edge.family for edge, endpoint in used if not endpoint.serving}
+        self.connecting = frozenset(
+            family
+            for family, found in self.expected.items()
+            if found.expectation is Expectation.CONNECT and family not in idle
         )
+
+    def outran(self, track: Track) -> bool:
+        """Whether an edge of this port turned after this one was dialed: together they would tell
+        of two moments, as if half of a cause were a cause of its own."""
+        return track.outcome is not None and track.dialed_at < self.turned_at
 
     def connects(self, edge: Edge) -> bool:
         """Whether a dial of this ClusterIP should connect at this node."""
-        found = self.expected.get(edge.family)
-        return found is not None and found.expectation is Expectation.CONNECT
+        return edge.family in self.connecting
 
     def count_recent(self, retransmitted: bool) -> None:
         """Connects and those that lost a SYN, over about the last hundred or two."""
@@ -200,7 +224,7 @@ def evidence(
     barred = sum(edge in book.usable for edge in book.implied.barred)
     return Evidence(
         target_port=str(book.implied.port.target_port),
-        usable=len(book.usable),
+        usable=sum(found.anywhere for found in book.expected.values()),
         expected=len(endpoints),
         dialed=len(dialed),
         up=sum(states[t.edge] is State.UP for t in dialed),
@@ -219,7 +243,7 @@ def evidence(
         invalid=tuple(found.text for found in book.implied.invalid),
         local_faults=len(faults),
         local_fault_detail=faults[0].detail if faults else "",
-        stale_seconds=view.stale_seconds if view.stale else None,
+        stale_seconds=view.stale_seconds if _doubtful((*endpoints, *vips), view) else None,
         drain_failures=sum(view.now - at < view.linger for at in book.drain_failures),
         new=view.now - record.since < view.settle,
         scaled_to_zero=scaled_to_zero,
@@ -229,6 +253,11 @@ def evidence(
         undialed=barred,
         details=tuple(_sentence(t) for t in (*down, *vip_down) if t.outcome),
     )
+
+
+def _doubtful(tracks: Iterable[Track], view: View) -> bool:
+    """Whether edges would be down, had we heard of the API server lately."""
+    return view.stale and any(t.level is Level.DOWN for t in tracks)
 
 
 def _tells(found: State) -> bool:

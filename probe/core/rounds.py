@@ -6,12 +6,13 @@ of their own: a node sends one ICMP error per second and client, so they are sam
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from math import inf
 from typing import NamedTuple
 
 from probe.core.edges import Edge, Scope, ServiceKey
 from probe.core.ledger import Track
 from probe.core.rollouts import Phase
-from probe.core.schedule import Budget, Lane, Wheel, fraction
+from probe.core.schedule import SLOT, Budget, Lane, Wheel, fraction, spread
 
 SAMPLE_RATE = 1.0
 """Dials per second, from this node in all, to ClusterIPs without usable endpoints
@@ -76,11 +77,16 @@ class Rounds:
         """Seconds for which the longest waiting track has been due; 0 if none waits."""
         return self._lane.lateness(now)
 
-    def soon(self, track: Track, now: float) -> None:
-        """Puts a track's next dial near, unless it is nearer already."""
-        due = max(now, self._started) + self._within(now) * fraction(
-            self._config.node, *track.edge[1:]
-        )
+    def soon(self, track: Track, now: float, gap: float) -> None:
+        """Puts a track's next dial near, unless it is nearer already.
+
+        All daemons do so at once: each takes its own moment within the `gap` seconds that the
+        target's cap leaves to it, and no two of its dials are nearer to each other.
+        """
+        if self._config.once:
+            gap = 0.0
+        spot = fraction(self._config.node, *track.edge[1:])
+        due = max(now + max(self._within(now), gap) * spot, track.sent + gap)
         if due < track.due or track.due < now:
             self.put(track, due)
 
@@ -91,6 +97,13 @@ class Rounds:
         if now - self._started < first_round:
             return first_round
         return min(NEW_EDGE_SECONDS, self._config.interval)
+
+    def again(self, track: Track, now: float, wait: float, *, unsure: bool) -> None:
+        """Plans the dial after the one just recorded: `wait` seconds after that one was due, or,
+        if it left us unsure, from now; sooner if it was asked for `soon` while in flight."""
+        asked = track.due if track.due > track.sent + SLOT else inf
+        base = now if unsure or asked < inf else max(track.due, now - wait)
+        self.put(track, min(asked, base + spread(wait, *track.edge[1:], track.dials)))
 
     def put(self, track: Track, due: float) -> None:
         """Sets the track's next time; what was planned before is void."""
@@ -110,7 +123,7 @@ class Rounds:
         found: list[Track] = []
         for lane in (self._sampled, self._lane):
             for track in lane.take(now, room - len(found), _planned):
-                track.in_flight = True
+                track.in_flight, track.sent = True, now
                 found.append(track)
         return found
 

@@ -84,7 +84,9 @@ class Evidence:
     `expected` are those this node should have an opinion on, `dialed` those freshly dialed;
     `down` holds the last result of each that is down. `vip_down` the result of each ClusterIP
     that is down although it should connect; `vips` how many should. `drain_failures` counts
-    recent ClusterIP failures laid to terminating or just-removed endpoints.
+    recent ClusterIP failures laid to terminating or just-removed endpoints. `stale_seconds` is
+    for how long the API server has been away, if that makes failures doubtful. `usable` are all
+    endpoints that take traffic, `undialed` those of them outside of what we may dial.
     """
 
     target_port: str = ""
@@ -158,7 +160,7 @@ def _probe_fault(e: Evidence) -> bool:
 
 
 def _unknown(e: Evidence) -> bool:
-    if e.stale_seconds is not None and (e.down or e.vip_down):
+    if e.stale_seconds is not None:
         return True
     if e.invalid or e.drain_failures:
         return False
@@ -256,7 +258,7 @@ TABLE: tuple[tuple[Verdict, Callable[[Evidence], bool], Callable[[Evidence], str
 
 
 def _why_unknown(e: Evidence) -> str:
-    if e.stale_seconds is not None and (e.down or e.vip_down):
+    if e.stale_seconds is not None:
         return (
             f"dials fail, but the API server has been away for {e.stale_seconds:.0f} s: "
             "the endpoints may have moved"

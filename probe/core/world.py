@@ -26,13 +26,18 @@ from probe.core.mirror import Mirror
 from probe.core.results import FAILURES, Outcome, Result
 from probe.core.rollouts import SERVICE_EDIT_SECONDS, Phase
 from probe.core.rounds import Config, Dial, Rounds
-from probe.core.schedule import Cadence, is_source, spread
+from probe.core.schedule import Cadence
+from probe.core.sharing import Sharing
 from probe.core.verdicts import Evidence, Judgement, Verdict, judge
 
 CONFIRM_DIALS = 3
 """Dials, each up to its deadline, until a failure is confirmed. So long, and an interval for the
 edges to come round, dials under way put off a verdict: endpoints fail one after the other, and
 half of a blackhole looks like a single bad pod. No longer, lest a flapping one hold everything."""
+
+JUDGE_SPACING = 0.0002
+"""Seconds per edge between two judgements of a Service port, which look at all of its edges: a
+few endpoints are judged at once, five thousand once a second."""
 
 
 class Turn(NamedTuple):
@@ -49,7 +54,7 @@ class World:
         self.config = config
         self.started = now
         self.mirror = Mirror(config.linger, () if config.once else config.scope.namespaces)
-        self.nodes: tuple[str, ...] = (config.node,)
+        self._sharing = Sharing(config)
         self.stale_seconds: float | None = None
         self._rounds = Rounds(config, now)
         self._steps = ONCE if config.once else CONTINUOUS
@@ -59,7 +64,12 @@ class World:
 
     @property
     def cadence(self) -> Cadence:
-        return Cadence(self.config.interval, len(self.nodes))
+        return self._sharing.cadence
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """The nodes of the live daemons, ours among them."""
+        return self._sharing.nodes
 
     def view(self, now: float) -> View:
         """The moment, for reading records."""
@@ -108,55 +118,45 @@ class World:
             book = record.books.get(number)
             if book is None:
                 book = record.books[number] = PortBook(port)
-            book.implied = port
+            used, book.implied = book.usable, port
             local = record.service is not None and record.service.internal_traffic_local
             book.expect(self.config.node, local=local)
-            self._sync_tracks(record, book, now)
+            self._sync_tracks(record, book, used, now)
             self._dirty.add(port.key)
 
-    def _sync_tracks(self, record: ServiceRecord, book: PortBook, now: float) -> None:
+    def _sync_tracks(
+        self, record: ServiceRecord, book: PortBook, before: frozenset[Edge], now: float
+    ) -> None:
+        """Begins and ends the edges' tracks; `before` is what the ClusterIP led to until now."""
         wanted: dict[Edge, Endpoint | None] = dict.fromkeys(book.implied.cluster_ips)
-        wanted |= {
-            edge: endpoint
-            for edge, endpoint in book.implied.backends
-            if edge not in book.implied.barred and self._mine(edge, endpoint)
-        }
-        moved = self._watched_closely(record)
-        before = {edge for edge in book.tracks if edge.kind is Kind.ENDPOINT}
+        wanted |= self._sharing.mine(book)
+        moved = book.usable != before or self._watched_closely(record)
         for edge in [e for e in book.tracks if e.kind is not Kind.CANDIDATE and e not in wanted]:
-            book.tracks.pop(edge).gone = moved = True
+            book.tracks.pop(edge).gone = True
         for edge, endpoint in wanted.items():
             known = book.tracks.get(edge)
-            if known is not None:
+            if known is not None and known.serves(endpoint):
                 known.endpoint = endpoint
                 continue
+            if known is not None:
+                known.gone = True
             since = record.since if endpoint is None else record.endpoint_since[edge.address]
             book.tracks[edge] = Track(edge, endpoint, since)
-            self._rounds.soon(book.tracks[edge], now)
-            moved = True
+            self._rounds.soon(book.tracks[edge], now, self._pace(record, book, edge.kind)[0])
         for track in book.of_kind(Kind.SERVICE):
-            if moved and before.isdisjoint(wanted):
+            if before and before.isdisjoint(book.usable):
                 track.level, track.outcome = Level.NEW, None  # it leads elsewhere altogether
             if moved:
-                self._rounds.soon(track, now)
-
-    def _mine(self, edge: Edge, endpoint: Endpoint) -> bool:
-        """Whether this node is one of those that dial the endpoint."""
-        if self.config.once or endpoint.node == self.config.node:
-            return True
-        target = f"{edge.address}:{edge.dial_port}"
-        return is_source(self.config.node, self.nodes, target, self.cadence.sources)
+                self._rounds.soon(track, now, self._pace(record, book, Kind.SERVICE)[0])
 
     def _meet_peers(self, now: float) -> None:
         """Takes the live daemons from the peers' Service; if they changed, shares anew."""
         record = self.mirror.services.get(self.config.peers or ("", ""))
         held = record.held_endpoints() if record else ()
-        nodes = {e.node for e in held if e.node and not e.terminating}
-        found = tuple(sorted(nodes | {self.config.node}))
-        if found != self.nodes:
-            self.nodes = found
-            for other in self.mirror.services.values():
-                self._sync(other, now)
+        alive = {e.node for e in held if e.node and not e.terminating}
+        if self._sharing.meet(alive, (book for _, book in self.books())):
+            for other, book in self.books():
+                self._sync_tracks(other, book, book.usable, now)
 
     def _drop(self, book: PortBook) -> None:
         for track in book.tracks.values():
@@ -233,7 +233,7 @@ class World:
             if edge.kind is Kind.SERVICE and dial.expected:
                 self._count_removal(record, book, dial, outcome)
             track = book.tracks.get(edge)
-            if track is not None and track.in_flight:
+            if track is not None and track.in_flight and track.sent == dial.at:
                 self._step(record, book, track, dial, outcome, now)
 
     def _step(
@@ -260,26 +260,30 @@ class World:
                 book.last_success[track.edge.kind] = now
                 book.count_recent(outcome.syn_retransmits > 0)
             if before == (track.level, outcome.result) and not outcome.syn_retransmits:
-                self._again(record, track, now)
+                self._again(record, book, track, now)
                 return
         self._dirty.add(book.implied.key)
-        self._again(record, track, now)
+        self._again(record, book, track, now)
 
-    def _again(self, record: ServiceRecord, track: Track, now: float) -> None:
+    def _again(self, record: ServiceRecord, book: PortBook, track: Track, now: float) -> None:
         """Plans the edge's next dial. A candidate is dialed once; ours to mend is our fault."""
-        service = track.edge.kind is Kind.SERVICE
         unsure = track.level in UNSURE or track.fault is not None
         if self.config.once or (track.edge.kind is Kind.CANDIDATE and track.fault is None):
             return
-        if service:
-            track.period = self.cadence.service_period(close=self._watched_closely(record))
-        else:
-            track.period = self.cadence.endpoint_period()
-        wait = track.period
-        if unsure:
-            wait = min(wait, self.cadence.confirm_after(service=service))
-        base = now if unsure else max(track.due, now - wait)
-        self._rounds.put(track, base + spread(wait, *track.edge[1:], track.dials))
+        gap, track.period = self._pace(record, book, track.edge.kind)
+        wait = min(track.period, self.cadence.confirm_after(gap)) if unsure else track.period
+        self._rounds.again(track, now, wait, unsure=unsure)
+
+    def _pace(self, record: ServiceRecord, book: PortBook, kind: Kind) -> tuple[float, float]:
+        """Seconds between our dials of such an edge: at least the first, usually the second."""
+        cadence = self.cadence
+        if kind is not Kind.SERVICE:
+            return cadence.endpoint_gap(), cadence.endpoint_period()
+        addresses, close = len(book.implied.cluster_ips), self._watched_closely(record)
+        return (
+            cadence.service_gap(addresses, close=close),
+            cadence.service_period(addresses, close=close),
+        )
 
     def _count_removal(
         self, record: ServiceRecord, book: PortBook, dial: Dial, outcome: Outcome
@@ -299,7 +303,7 @@ class World:
             return
         removal.last_failure = dial.at
         book.drain_failures = [*book.drain_failures[-99:], dial.at]
-        period = self.cadence.service_period(close=bool(running)) / len(self.nodes)
+        _, period = self._pace(record, book, Kind.SERVICE)
         error = rollouts.error_bar(len(book.usable) + 1, 1 / period)
         for rollout in running:
             rollout.saw_lag(dial.at - removal.at, error)
@@ -315,13 +319,16 @@ class World:
             return []
         dirty, self._dirty = self._dirty, set()
         turns = []
-        for key in dirty:
-            book = self._book(key)
-            if book is not None:
-                record = self.mirror.services[key.namespace, key.service]
-                turn = self._judge(record, book, now)
-                if turn is not None:
-                    turns.append(turn)
+        for key in sorted(dirty):
+            record = self.mirror.services[key.namespace, key.service]
+            book = record.books[key.port]
+            if now < book.judged_at + len(book.tracks) * JUDGE_SPACING and not self.config.once:
+                self._dirty.add(key)
+                continue
+            book.judged_at = now
+            turn = self._judge(record, book, now)
+            if turn is not None:
+                turns.append(turn)
         return turns
 
     def _judge(self, record: ServiceRecord, book: PortBook, now: float) -> Turn | None:
@@ -331,7 +338,7 @@ class World:
         old, key = book.judgement, book.implied.key
         new = self._held(book, found, view) or judge(found)
         book.judgement = new
-        if new.verdict is Verdict.HEALTHY and not found.settling:
+        if new.verdict is Verdict.HEALTHY and not found.settling and not found.pending:
             self._restless.discard(key)
         else:
             self._restless.add(key)
@@ -347,7 +354,9 @@ class World:
             return None
         if book.held_since is None:
             book.held_since = view.now
-        dials = CONFIRM_DIALS * (view.timeout + self.cadence.confirm_after(service=False))
+        dials = CONFIRM_DIALS * (
+            view.timeout + self.cadence.confirm_after(self.cadence.endpoint_gap())
+        )
         over = view.now - book.held_since > view.interval + dials
         return None if over else book.judgement
 

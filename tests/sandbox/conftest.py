@@ -1,6 +1,5 @@
 """A sandbox API server on a port of its own, and a client that speaks to it over real sockets."""
 
-import asyncio
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -14,8 +13,6 @@ from probe.sandbox.store import Store
 
 Obj = dict[str, Any]
 
-# pytest-asyncio asks for the current event loop; Python 3.11 would make one that nobody closes.
-asyncio.set_event_loop(None)
 
 
 @dataclass

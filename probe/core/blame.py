@@ -1,0 +1,65 @@
+"""What explains a dial: the phase that it was made in, and the removal that it may have met."""
+
+from collections.abc import Sequence
+
+from probe.core import rollouts
+from probe.core.health import Level
+from probe.core.ledger import PortBook, ServiceRecord, Track
+from probe.core.results import FAILURES, Result
+from probe.core.rollouts import SERVICE_EDIT_SECONDS, Phase, Rollout
+
+DRAIN_FAILURES_KEPT = 100
+
+REMOVED = FAILURES - {Result.REJECTED}
+"""What a removed pod's address answers. A reject rule is no pod: with no endpoint left, or the
+first one not yet programmed, kube-proxy itself answers so."""
+
+
+def phase(
+    record: ServiceRecord,
+    track: Track,
+    running: Sequence[Rollout],
+    now: float,
+    *,
+    started: float,
+    settle: float,
+) -> Phase:
+    """What goes on around this edge now; `running` are the rollouts behind its Service."""
+    if track.endpoint is not None and track.endpoint.terminating:
+        return Phase.TERMINATING
+    if running:
+        return Phase.ROLLOUT
+    if now - record.edited_at < SERVICE_EDIT_SECONDS:
+        return Phase.SERVICE_EDIT
+    if now - max(record.since, track.since, started) < settle:
+        return Phase.SETTLING
+    return Phase.STEADY
+
+
+def removal(
+    record: ServiceRecord,
+    book: PortBook,
+    failed: Track,
+    result: Result,
+    at: float,
+    running: Sequence[Rollout],
+) -> None:
+    """Lays a ClusterIP dial begun at `at` that failed to the endpoint that was being removed.
+
+    Not while the ClusterIP should fail, nor while an endpoint in use does so by itself.
+    """
+    if result not in REMOVED or not record.removals or not book.connects(failed.edge):
+        return
+    found = rollouts.attribute(record.removals, at)
+    if found is None or _fails_by_itself(book):
+        return
+    found.last_failure = at
+    book.drain_failures = [*book.drain_failures[1 - DRAIN_FAILURES_KEPT :], at]
+    error = rollouts.error_bar(len(book.usable) + 1, 1 / failed.period)
+    for rollout in running:
+        rollout.saw_lag(at - found.at, error)
+
+
+def _fails_by_itself(book: PortBook) -> bool:
+    suspect = (Level.SUSPECT, Level.CONFIRMED, Level.DOWN)
+    return any(t.edge in book.usable and t.level in suspect for t in book.tracks.values())
