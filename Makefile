@@ -28,17 +28,20 @@ lint: $(READY) ## Formatting, lint, types and the floors of the house.
 bench: $(READY) ## Measure dials, memory and exposition against yardsticks of the same run.
 	$(BIN)/python -m tests.bench $(ARGS)
 
-# The lock holds pins and hashes and no index address, so it works behind any mirror.
-$(READY): requirements.lock pyproject.toml
+# The locks hold pins and hashes and no index address, so they work behind any mirror.
+$(READY): requirements-dev.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "probe needs Python 3.11 or newer: make PYTHON=...")'
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-lock: $(READY) ## Renew requirements.lock from pyproject.toml.
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --group dev --generate-hashes \
-		--no-header --no-emit-index-url --no-annotate --upgrade pyproject.toml -o requirements.lock
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-header --no-emit-index-url --no-annotate --upgrade pyproject.toml
+
+lock: $(READY) ## Renew both locks from pyproject.toml: what runs, and what develops it.
+	$(COMPILE) --group build -o requirements.lock
+	$(COMPILE) --group dev -o requirements-dev.lock
 
 clean: ## Remove what was set up.
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis

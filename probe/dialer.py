@@ -37,6 +37,9 @@ EXTENDED_ERROR = struct.Struct("=IBBBBII")
 """linux/errqueue.h struct sock_extended_err: errno, origin, type, code, pad, info, data; the
 offender's sockaddr follows."""
 
+UNDECIDED = (0, 2)
+"""tcp_states.h TCP_SYN_SENT, and what _tcp_info says when it could not tell."""
+
 ORIGINS = {2: 4, 3: 6}
 """SO_EE_ORIGIN_ICMP and SO_EE_ORIGIN_ICMP6 -> IP version. Any other origin is no ICMP message."""
 
@@ -163,10 +166,10 @@ class Dialer:
         self._hand_over(done)
 
     def _hand_over(self, done: Batch) -> None:
-        if not self._pending:
-            self._idle.set()
         if done:
             self._deliver(done)
+        if not self._pending:
+            self._idle.set()
 
     def _expire(self) -> None:
         """Gives up dials past their deadline; all have the same, so the oldest stand first."""
@@ -178,14 +181,17 @@ class Dialer:
             pending = queue.popleft()
             if pending.socket.fileno() >= 0:
                 del self._pending[pending.socket.fileno()]
-                done.append((pending.token, self._timed_out(pending)))
+                done.append((pending.token, self._timed_out(pending, now)))
                 pending.socket.close()
         if queue:
             self._sweep = self._loop.call_later(SWEEP, self._expire)
         self._hand_over(done)
 
-    def _timed_out(self, pending: _Pending) -> Outcome:
-        _, _, retransmits = _tcp_info(pending.socket)
+    def _timed_out(self, pending: _Pending, now: float) -> Outcome:
+        """What to say past the deadline: if the kernel has decided, it is we who are late."""
+        state, _, retransmits = _tcp_info(pending.socket)
+        if state not in UNDECIDED:
+            return _outcome(pending, now)
         detail = f"no answer within {self.seconds:g} s, {retransmits} SYNs sent again"
         return Outcome(Result.TIMEOUT, syn_retransmits=retransmits, detail=detail)
 

@@ -152,7 +152,8 @@ class Metrics:
 
     def last_success(self, record: ServiceRecord, book: PortBook) -> Iterable[str]:
         for kind, at in book.last_success.items():
-            yield f',kind="{kind}"}} {self._unix(at):.3f}'
+            if kind is not Kind.CANDIDATE:  # seldom dialed: its age would look like an outage
+                yield f',kind="{kind}"}} {self._unix(at):.3f}'
 
 
 Lines = Callable[[Metrics, ServiceRecord, PortBook], Iterable[str]]
@@ -303,7 +304,7 @@ class _Small(Collector):
         drains = {
             r.workload: r.recommended_drain
             for r in (*mirror.finished, *mirror.rollouts.values())
-            if r.recommended_drain is not None
+            if r.recommended_drain is not None and r.workload in mirror.workloads
         }
         for (kind, namespace, name), seconds in drains.items():
             drain.add_metric([node, namespace, kind, name], seconds)

@@ -131,7 +131,8 @@ class Reflector:
     """One resource, of one namespace if given, told to `sink` as events in order of receipt.
 
     The sink is called synchronously, owns no event until it returns, and must not raise: first
-    Listed, then Stored and Removed, and Listed again whenever the server made us start over.
+    Listed, then Stored and Removed, and Listed again whenever the server made us start over;
+    Removed only of what was told before.
     An object that cannot be read is skipped, and its last readable form stands until it is
     removed or readable again.
 
@@ -281,7 +282,8 @@ class Reflector:
             case Stored(_, fact):
                 self._facts[fact.namespace, fact.name] = fact
             case Removed(_, namespace, name):
-                self._facts.pop((namespace, name), None)
+                if self._facts.pop((namespace, name), None) is None:
+                    return
         self._sink(event)
 
     def _skip(self, skip: Skip) -> None:
@@ -314,8 +316,9 @@ class Reflector:
             if error.forgotten and self._clock() - self._gone_at > self._pace.healthy:
                 self._gone_at = self._clock()
                 return self._backoff.spread()
-            self.status.forbidden = error.code == HTTPStatus.FORBIDDEN
-            self.status.absent = error.code == HTTPStatus.NOT_FOUND
+            if error.denied:
+                self.status.forbidden = error.code == HTTPStatus.FORBIDDEN
+                self.status.absent = error.code == HTTPStatus.NOT_FOUND
         pause = self._backoff.pause(error)
         self.status.error = str(error)
         kind = f"{error.code}" if isinstance(error, ApiError) else "unreachable"

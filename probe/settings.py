@@ -163,7 +163,7 @@ class Settings(BaseSettings):
 def parse_listen(text: str) -> tuple[str, int]:
     """HOST and PORT to listen on; any local address is fine here, port 0 picks a free one."""
     host, colon, port = text.rpartition(":")
-    if not colon or not host or not port.isdigit() or int(port) > 65535:
+    if not colon or not host or not port.isdecimal() or int(port) > 65535:
         raise ValueError(f"{text!r} is not HOST:PORT")
     return host.strip("[]"), int(port)
 

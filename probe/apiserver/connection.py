@@ -6,6 +6,7 @@ except a request whose credentials were refused, once, with credentials read ane
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -132,8 +133,14 @@ class Connection:
         Objects that cannot be read are left out and logged. Raises ApiTrouble.
         """
         found = await self.listing(resource, namespace, resource_version=resource_version)
-        for skip in found.skipped:
-            log.warning("%s %s was skipped: %s", resource.name, skip.key, skip.detail)
+        for reason, count in Counter(skip.reason for skip in found.skipped).items():
+            first = next(skip for skip in found.skipped if skip.reason == reason)
+            log.warning(
+                "%d of the %s cannot be read, such as %s: %s",
+                *(count, resource.name, "/".join(first.key or ("one without a name",))),
+                first.detail,
+                extra={"resource": resource.name, "reason": reason},
+            )
         return Listed(resource.name, tuple(found.facts.values()), namespace), found.version
 
     async def listing(

@@ -11,7 +11,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from probe.cli.tables import console, result_style, verdict_style
+from probe.cli.tables import command, console, result_style, sentence, verdict_style
+from probe.core.results import FAILURES
 from probe.core.verdicts import Verdict
 from probe.demo.play import Scene, Score
 
@@ -69,22 +70,21 @@ class Lines:
 
 
 class Live:
-    """The whole picture, redrawn four times a second."""
-
-    LINES = 12
+    """The whole picture, redrawn four times a second; the news take the lines that are left."""
 
     def __init__(self, scene: Scene) -> None:
         self._scene = scene
-        self._news: deque[Text] = deque(maxlen=self.LINES)
+        self._news: deque[Text] = deque(maxlen=100)
         self._started = time.monotonic()
+        self._console = console()
         self._live = RichLive(
-            console=console(), get_renderable=self._draw, refresh_per_second=4, transient=True
+            console=self._console, get_renderable=self._draw, refresh_per_second=4, transient=True
         )
 
     def tell(self, kind: str, line: str) -> None:
         seconds = time.monotonic() - self._started
         text = f"{seconds:5.1f}s {MARKS[kind]}{WORDS.get(kind, '')}{line}"
-        self._news.append(Text(text, STYLES.get(kind, ""), no_wrap=True, overflow="ellipsis"))
+        self._news.append(_cut(Text(text, STYLES.get(kind, ""))))
 
     def __enter__(self) -> Self:
         self._live.__enter__()
@@ -99,33 +99,57 @@ class Live:
         self._live.__exit__(kind, error, trace)
 
     def _draw(self) -> RenderableType:
-        scene = self._scene
-        head = Text.assemble(("probe demo  ", "bold"), (scene.title, "cyan"), overflow="ellipsis")
-        head.no_wrap = True
-        bar = ProgressBar(total=1.0, completed=scene.done, width=60)
-        act = Text(f"  {scene.act}", "dim")
-        return Group(head, bar, act, _services(scene.services), Text(), *self._news)
+        scene, size = self._scene, self._console.size
+        head = Text.assemble(("probe demo  ", "bold"), (scene.title, "cyan"))
+        bar = ProgressBar(total=1.0, completed=scene.done, width=30)
+        progress = Table.grid(padding=(0, 2))
+        progress.add_row(bar, Text(scene.act, "dim"))
+        services = _services(scene.services, reasons=size.width >= WITH_REASONS)
+        left = max(1, size.height - services.row_count - HEAD_LINES)
+        news = list(self._news)[-left:]
+        return Group(head, _cut(Text(scene.story)), progress, Text(), services, Text(), *news)
 
 
-def _services(services: list[dict[str, Any]]) -> RenderableType:
-    table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
-    for title in ("SERVICE", "PORT", "VERDICT", "EDGES", "CLUSTERIP", "ENDPOINTS", "WHY"):
+WITH_REASONS = 110
+"""Columns from which the table says why, too; on narrower terminals the news do that alone."""
+
+HEAD_LINES = 8
+"""Lines beside Services and news: title, story, progress, two blanks, header, the cursor's, one
+to spare."""
+
+
+def _cut(text: Text) -> Text:
+    text.no_wrap, text.overflow = True, "ellipsis"
+    return text
+
+
+def _services(services: list[dict[str, Any]], *, reasons: bool) -> Table:
+    table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0), expand=reasons)
+    for title in ("SERVICE", "PORT", "VERDICT", "CLUSTERIP", "ENDPOINTS"):
         table.add_column(title, no_wrap=True, overflow="ellipsis")
+    if reasons:
+        table.add_column("WHY", no_wrap=True, overflow="ellipsis", ratio=1)
     for held in services:
         where = held["service"]
         for port in held["ports"]:
             verdict = Verdict(port["verdict"])
-            up = sum(edge["state"] == "up" for edge in port["edges"])
-            table.add_row(
+            row: tuple[RenderableType, ...] = (
                 f"{where['namespace']}/{where['name']}",
                 f"{port['port']}->{port['target_port']}",
                 Text(str(verdict), verdict_style(verdict)),
-                f"{up}/{len(port['edges'])}",
                 _results(port, "service"),
                 _results(port, "endpoint"),
-                "" if verdict is Verdict.HEALTHY else port["summary"],
             )
+            table.add_row(*row, *([_why(port)] if reasons else []))
     return table
+
+
+def _why(port: dict[str, Any]) -> Text:
+    """The verdict's sentence; for healthy, what is being looked at before it may change."""
+    if port["verdict"] != Verdict.HEALTHY:
+        return Text(port["summary"])
+    failing = [e for e in port["edges"] if e["result"] in FAILURES]
+    return Text("failures are being confirmed" if failing else "", "dim")
 
 
 def _results(port: dict[str, Any], kind: str) -> Text:
@@ -168,10 +192,10 @@ def summary(scores: list[Score]) -> None:
 def _explain(score: Score) -> None:
     """What the daemon said in its own words."""
     out = console()
-    for item, sentence in score.summaries.items():
-        out.print(Text.assemble((item, "bold"), f": {sentence}"), soft_wrap=True)
+    for item, said in score.summaries.items():
+        sentence(out, Text.assemble((item, "bold"), f": {said}"))
         for line in score.advice.get(item, ()):
-            out.print(Text(f"  -> {line}", "cyan"), soft_wrap=True)
+            command(out, Text(f"  -> {line}", "cyan"))
     for rollout in score.rollouts:
         failed = ", ".join(f"{n} {result}" for result, n in rollout["failed"].items())
         text = (
@@ -183,4 +207,4 @@ def _explain(score: Score) -> None:
                 f" (up to {rollout['removal_lag_error_seconds']:.1f} s more)"
                 f": preStop.sleep of {rollout['recommended_drain_seconds']} s would have avoided it"
             )
-        out.print(Text(text), soft_wrap=True)
+        sentence(out, Text(text))

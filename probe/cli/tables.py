@@ -25,6 +25,16 @@ def console(*, stderr: bool = False) -> Console:
     )
 
 
+def sentence(out: Console, text: Text) -> None:
+    """Prints prose: wrapped between words on a terminal, one line elsewhere."""
+    out.print(text, soft_wrap=not out.is_terminal)
+
+
+def command(out: Console, text: Text) -> None:
+    """Prints what a person may copy: one line everywhere, the terminal itself may wrap it."""
+    out.print(text, soft_wrap=True)
+
+
 def verdict_style(verdict: Verdict) -> str:
     if verdict in FAILING:
         return "bold red"
@@ -47,17 +57,15 @@ def service_table(document: dict[str, Any]) -> None:
     head = Text.assemble((name, "bold"), "  ", (str(verdict), verdict_style(verdict)))
     head.append(f"  {document['dialed']} of {document['expected']} edges dialed", "dim")
     out.print(head)
-    out.print(Text(f"  {document['summary']}"), soft_wrap=True)
+    sentence(out, Text(f"  {document['summary']}"))
     for line in document["advice"]:
-        out.print(Text(f"  -> {line}", "cyan"), soft_wrap=True)
+        command(out, Text(f"  -> {line}", "cyan"))
     if any(port["edges"] for port in document["ports"]):
         out.print(_edges(document))
     for change in document["changes"][:5]:
         by = f" by {change['by']}" if change["by"] else ""
-        out.print(
-            Text(f"  {change['time']} {change['object']}{by}: {change['detail']}", "dim"),
-            soft_wrap=True,
-        )
+        text = f"  {change['time']} {change['object']}{by}: {change['detail']}"
+        sentence(out, Text(text, "dim"))
     out.print()
 
 
@@ -102,7 +110,8 @@ def _note(edge: dict[str, Any]) -> str:
             f"ICMP {edge['icmp']['type']}/{edge['icmp']['code']} from {edge['icmp']['offender']}"
         )
     if edge["syn_retransmits"]:
-        parts.append(f"{edge['syn_retransmits']} SYNs sent again")
+        again = edge["syn_retransmits"]
+        parts.append(f"{again} {'SYN' if again == 1 else 'SYNs'} sent again")
     return ", ".join(parts)
 
 

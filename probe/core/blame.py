@@ -39,23 +39,24 @@ def phase(
 def removal(
     record: ServiceRecord,
     book: PortBook,
-    failed: Track,
     result: Result,
     at: float,
+    period: float,
     running: Sequence[Rollout],
 ) -> None:
-    """Lays a ClusterIP dial begun at `at` that failed to the endpoint that was being removed.
+    """Lays a ClusterIP dial begun at `at` to the endpoint that was being removed, if it failed.
 
-    Not while the ClusterIP should fail, nor while an endpoint in use does so by itself.
+    Not while an endpoint in use fails by itself. We dial this ClusterIP every `period` seconds,
+    and our dials meet this node's proxy: those of other nodes tell nothing of it.
     """
-    if result not in REMOVED or not record.removals or not book.connects(failed.edge):
+    if result not in REMOVED or not record.removals:
         return
     found = rollouts.attribute(record.removals, at)
     if found is None or _fails_by_itself(book):
         return
     found.last_failure = at
     book.drain_failures = [*book.drain_failures[1 - DRAIN_FAILURES_KEPT :], at]
-    error = rollouts.error_bar(len(book.usable) + 1, 1 / failed.period)
+    error = rollouts.error_bar(len(book.usable) + 1, 1 / period)
     for rollout in running:
         rollout.saw_lag(at - found.at, error)
 

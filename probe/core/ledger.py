@@ -215,7 +215,8 @@ def evidence(
     service = record.service
     endpoints = [t for t in book.of_kind(Kind.ENDPOINT) if t.edge in book.usable]
     vips = [t for t in book.of_kind(Kind.SERVICE) if book.connects(t.edge)]
-    states = {t.edge: state(t, record, book, view) for t in (*endpoints, *vips)}
+    tracks = (*endpoints, *vips)
+    states = {t.edge: state(t, record, book, view) for t in tracks}
     dialed = [t for t in endpoints if _tells(states[t.edge])]
     down = [t for t in dialed if states[t.edge] is State.DOWN]
     vip_down = [t for t in vips if states[t.edge] is State.DOWN]
@@ -233,7 +234,8 @@ def evidence(
             states[t.edge] is State.FAILING or (t.outcome is None and t.fault is None)
             for t in endpoints
         )
-        + sum(t.outcome is None and t.fault is None for t in vips),
+        + sum(t.outcome is None and t.fault is None for t in vips)
+        + sum(states[t.edge] in (State.UP, State.DOWN) and book.outran(t) for t in tracks),
         settling=sum(states[t.edge] is State.EXCLUDED for t in endpoints),
         vips=len(vips),
         vips_dialed=sum(_tells(states[t.edge]) for t in vips),
@@ -251,6 +253,7 @@ def evidence(
         recent_dials=book.recent_dials,
         recent_retransmits=book.recent_retransmits,
         undialed=barred,
+        elsewhere=len(book.usable) - len(endpoints) - barred,
         details=tuple(_sentence(t) for t in (*down, *vip_down) if t.outcome),
     )
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
+from math import inf
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item", bound=Hashable)
@@ -58,17 +59,14 @@ class Budget:
     rate: float
     burst: float
     _tokens: float = 0.0
-    _at: float | None = None
+    _at: float = -inf
 
     def take(self, now: float, wanted: int) -> int:
         """How many of `wanted` may happen now; those are spent."""
         if self.rate <= 0:
             return wanted
-        if self._at is None:
-            self._tokens = self.burst
-        else:
-            self._tokens = min(self.burst, self._tokens + max(0.0, now - self._at) * self.rate)
-        self._at = now
+        self._tokens = min(self.burst, self._tokens + max(0.0, now - self._at) * self.rate)
+        self._at = max(self._at, now)
         granted = min(wanted, int(self._tokens))
         self._tokens -= granted
         return granted

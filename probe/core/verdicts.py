@@ -86,7 +86,8 @@ class Evidence:
     that is down although it should connect; `vips` how many should. `drain_failures` counts
     recent ClusterIP failures laid to terminating or just-removed endpoints. `stale_seconds` is
     for how long the API server has been away, if that makes failures doubtful. `usable` are all
-    endpoints that take traffic, `undialed` those of them outside of what we may dial.
+    endpoints that take traffic, `undialed` those outside of what we may dial, `elsewhere` those
+    that other daemons dial, not we.
     """
 
     target_port: str = ""
@@ -113,12 +114,18 @@ class Evidence:
     recent_dials: int = 0
     recent_retransmits: int = 0
     undialed: int = 0
+    elsewhere: int = 0
     details: tuple[str, ...] = field(default=())
 
     @property
     def needed(self) -> int:
         """Dialed endpoints without which "all" means nothing: min(2, n)."""
         return min(2, self.expected)
+
+    @property
+    def unseen(self) -> int:
+        """Endpoints behind the ClusterIP of which this node knows nothing itself."""
+        return self.undialed + self.elsewhere
 
     @property
     def pending(self) -> bool:
@@ -156,7 +163,7 @@ def judge(evidence: Evidence) -> Judgement:
 
 
 def _probe_fault(e: Evidence) -> bool:
-    return e.local_faults > 0 and not e.dialed and not e.vips_dialed
+    return e.local_faults > 0 and bool(e.expected or e.vips) and not e.dialed and not e.vips_dialed
 
 
 def _unknown(e: Evidence) -> bool:
@@ -166,7 +173,7 @@ def _unknown(e: Evidence) -> bool:
         return False
     if e.usable == 0:
         return e.new
-    if e.dialed < e.needed:
+    if e.dialed < e.needed or (e.undialed and not e.expected and not e.vips):
         return True
     return e.vips_dialed == 0 and e.vips > 0 and not e.down
 
@@ -231,7 +238,7 @@ TABLE: tuple[tuple[Verdict, Callable[[Evidence], bool], Callable[[Evidence], str
     ),
     (
         Verdict.ENDPOINT_DOWN,
-        lambda e: bool(e.down) or (bool(e.vip_down) and (e.up < e.dialed or not e.dialed)),
+        lambda e: bool(e.down) or (bool(e.vip_down) and (e.up < e.dialed or e.unseen > 0)),
         lambda e: _endpoint_down(e),
     ),
     (
@@ -267,6 +274,8 @@ def _why_unknown(e: Evidence) -> str:
         return "a new Service whose endpoints have not been seen yet"
     if e.settling:
         return f"{e.settling} of {e.expected} endpoints are new and not judged yet"
+    if e.undialed and not e.expected and not e.vips:
+        return f"its {e.undialed} endpoints are outside of what we may dial"
     vip = "" if e.vips_dialed or not e.vips else ", the ClusterIP not yet"
     return f"{e.dialed} of {e.expected} endpoints dialed so far{vip}"
 
@@ -306,8 +315,10 @@ def _endpoint_down(e: Evidence) -> str:
     if e.down:
         return f"{len(e.down)} of {e.expected} endpoints fail ({_counted(e.down)})" + _detail(e)
     vip = f"the ClusterIP fails ({_counted(e.vip_down)})"
-    if not e.dialed:
-        return f"{vip}; its {e.undialed} endpoints are outside of what we may dial"
+    if e.unseen:
+        return (
+            f"{vip}; {e.unseen} of its {e.expected + e.unseen} endpoints are not dialed from here"
+        )
     return f"{vip}, and {e.dialed - e.up} of {e.expected} endpoints now and then"
 
 

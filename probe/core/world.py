@@ -6,12 +6,13 @@ speaks. `now` is monotonic seconds and never goes back. All of a method happens 
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import NamedTuple
 
-from probe.core import kube, rollouts
+from probe.core import blame, kube
 from probe.core.changes import Change
 from probe.core.edges import Edge, Endpoint, Kind, PortKey, implied
-from probe.core.health import CONTINUOUS, ONCE, UNSURE, Level
+from probe.core.health import CONTINUOUS, ONCE, TURNS, UNSURE, Level
 from probe.core.ledger import (
     CANDIDATE_ENDPOINTS,
     PortBook,
@@ -24,7 +25,7 @@ from probe.core.ledger import (
 )
 from probe.core.mirror import Mirror
 from probe.core.results import FAILURES, Outcome, Result
-from probe.core.rollouts import SERVICE_EDIT_SECONDS, Phase
+from probe.core.rollouts import Phase
 from probe.core.rounds import Config, Dial, Rounds
 from probe.core.schedule import Cadence
 from probe.core.sharing import Sharing
@@ -35,9 +36,18 @@ CONFIRM_DIALS = 3
 edges to come round, dials under way put off a verdict: endpoints fail one after the other, and
 half of a blackhole looks like a single bad pod. No longer, lest a flapping one hold everything."""
 
+CANDIDATE_ROUNDS = 6
+"""Rounds between two looks at a candidate port: the application may still be starting, or may
+have stopped since. Chosen: once a minute at the default interval."""
+
 JUDGE_SPACING = 0.0002
 """Seconds per edge between two judgements of a Service port, which look at all of its edges: a
 few endpoints are judged at once, five thousand once a second."""
+
+
+SIBLINGS_ASKED = 20
+"""Edges of a Service port that are dialed out of turn when one of them turns. Arbitrary: enough
+to settle a usual Service at once, little beside the 1000 dials a second of the default budget."""
 
 
 class Turn(NamedTuple):
@@ -197,19 +207,10 @@ class World:
 
     def phase(self, track: Track, now: float) -> Phase:
         """What goes on around this edge now."""
-        key = track.edge.key
-        record = self.mirror.services.get((key.namespace, key.service))
-        if track.endpoint is not None and track.endpoint.terminating:
-            return Phase.TERMINATING
-        if record is None:
-            return Phase.STEADY
-        if self.mirror.rollouts and self.mirror.rollouts_of((key.namespace, key.service)):
-            return Phase.ROLLOUT
-        if now - record.edited_at < SERVICE_EDIT_SECONDS:
-            return Phase.SERVICE_EDIT
-        if now - max(record.since, track.since, self.started) < self.config.settle:
-            return Phase.SETTLING
-        return Phase.STEADY
+        key = track.edge.key[:2]
+        record, running = self.mirror.services[key], self.mirror.rollouts_of(key)
+        started, settle = self.started, self.config.settle
+        return blame.phase(record, track, running, now, started=started, settle=settle)
 
     def _watched_closely(self, record: ServiceRecord) -> bool:
         """In a rollout and the linger time after, in which the proxies must have caught up."""
@@ -231,7 +232,7 @@ class World:
             book.retransmits[edge.kind] += outcome.syn_retransmits
             record = self.mirror.services[edge.key.namespace, edge.key.service]
             if edge.kind is Kind.SERVICE and dial.expected:
-                self._count_removal(record, book, dial, outcome)
+                self._blame(record, book, dial, outcome)
             track = book.tracks.get(edge)
             if track is not None and track.in_flight and track.sent == dial.at:
                 self._step(record, book, track, dial, outcome, now)
@@ -254,24 +255,43 @@ class World:
             connected = outcome.result is Result.CONNECTED
             track.outcome, track.fault, track.dialed_at = outcome, None, dial.at
             if dial.expected:
-                track.level = self._steps[track.level, connected]
+                level, track.level = track.level, self._steps[track.level, connected]
+                if (level, track.level) in TURNS:
+                    self._ask_siblings(record, book, dial.at, now)
             if connected:
                 track.last_success = now
                 book.last_success[track.edge.kind] = now
-                book.count_recent(outcome.syn_retransmits > 0)
+                # After a failure a lost SYN is the end of an outage, not loss.
+                book.count_recent(outcome.syn_retransmits > 0 and before[0] is Level.UP)
             if before == (track.level, outcome.result) and not outcome.syn_retransmits:
                 self._again(record, book, track, now)
                 return
         self._dirty.add(book.implied.key)
         self._again(record, book, track, now)
 
+    def _ask_siblings(
+        self, record: ServiceRecord, book: PortBook, turned_at: float, now: float
+    ) -> None:
+        """Dials the port's other edges again soon, since one has turned: some, once an interval,
+        so that a flapping one costs no more than a round; the others come by themselves."""
+        book.turned_at = turned_at
+        if now - book.asked_at < self.config.interval:
+            return
+        book.asked_at = now
+        outrun = filter(book.outran, book.of_kind(Kind.SERVICE, Kind.ENDPOINT))
+        for track in islice(outrun, SIBLINGS_ASKED):
+            self._rounds.soon(track, now, self._pace(record, book, track.edge.kind)[0])
+
     def _again(self, record: ServiceRecord, book: PortBook, track: Track, now: float) -> None:
-        """Plans the edge's next dial. A candidate is dialed once; ours to mend is our fault."""
-        unsure = track.level in UNSURE or track.fault is not None
-        if self.config.once or (track.edge.kind is Kind.CANDIDATE and track.fault is None):
+        """Plans the edge's next dial: soon while it is unsure, else in its next round."""
+        if self.config.once:
             return
         gap, track.period = self._pace(record, book, track.edge.kind)
-        wait = min(track.period, self.cadence.confirm_after(gap)) if unsure else track.period
+        candidate = track.edge.kind is Kind.CANDIDATE
+        unsure = track.fault is not None or (track.level in UNSURE and not candidate)
+        wait = track.period * (CANDIDATE_ROUNDS if candidate else 1)
+        if unsure:
+            wait = min(wait, self.cadence.confirm_after(gap))
         self._rounds.again(track, now, wait, unsure=unsure)
 
     def _pace(self, record: ServiceRecord, book: PortBook, kind: Kind) -> tuple[float, float]:
@@ -285,33 +305,17 @@ class World:
             cadence.service_period(addresses, close=close),
         )
 
-    def _count_removal(
-        self, record: ServiceRecord, book: PortBook, dial: Dial, outcome: Outcome
-    ) -> None:
-        """Lays a failed ClusterIP dial to the endpoint that was being removed, if one was."""
+    def _blame(self, record: ServiceRecord, book: PortBook, dial: Dial, outcome: Outcome) -> None:
+        """Files a ClusterIP dial under the rollouts and the removal that it may have met."""
+        running = self.mirror.rollouts_of(dial.edge.key[:2])
         failed = outcome.result in FAILURES
-        running = self.mirror.rollouts_of(dial.edge.key[:2]) if self.mirror.rollouts else ()
         for rollout in running:
             rollout.count(outcome.result, dial.at, failed)
             if failed:
                 total = rollout.workload, dial.edge.key.service, outcome.result
                 self.mirror.rollout_failures[total] += 1
-        if not failed or not record.removals or self._fails_by_itself(book):
-            return
-        removal = rollouts.attribute(record.removals, dial.at)
-        if removal is None:
-            return
-        removal.last_failure = dial.at
-        book.drain_failures = [*book.drain_failures[-99:], dial.at]
         _, period = self._pace(record, book, Kind.SERVICE)
-        error = rollouts.error_bar(len(book.usable) + 1, 1 / period)
-        for rollout in running:
-            rollout.saw_lag(dial.at - removal.at, error)
-
-    @staticmethod
-    def _fails_by_itself(book: PortBook) -> bool:
-        suspect = (Level.SUSPECT, Level.CONFIRMED, Level.DOWN)
-        return any(t.edge in book.usable and t.level in suspect for t in book.tracks.values())
+        blame.removal(record, book, outcome.result, dial.at, period, running)
 
     def judge(self, now: float) -> list[Turn]:
         """The verdicts that changed since the last call; nothing before everything is listed."""

@@ -17,6 +17,10 @@ PACE = {"interval": "1", "timeout": "1", "settle": "2"}
 """The daemon's settings in the demo: ten times faster than its defaults, which fit a cluster."""
 
 
+TAIL = 3
+"""Log lines shown when it fails: the last says why, those before what it was doing."""
+
+
 class DaemonFailed(RuntimeError):
     """The daemon ended or did not come up; the text holds the last lines of its log."""
 
@@ -95,7 +99,7 @@ class Watched:
             self._port.set_exception(DaemonFailed(f"the daemon ended: {self._tail()}"))
 
     def _tail(self) -> str:
-        return " | ".join(self._log[-5:]) or "it said nothing"
+        return "; ".join(map(_message, self._log[-TAIL:])) or "it said nothing"
 
     async def services(self) -> list[dict[str, Any]]:
         """What its API says of every Service."""
@@ -132,6 +136,14 @@ class Watched:
                 return await response.text()
         except aiohttp.ClientError as failed:
             raise DaemonFailed(f"{path}: {failed}: {self._tail()}") from None
+
+
+def _message(line: str) -> str:
+    """What a log line says; all of one that is no record, such as a traceback's."""
+    try:
+        return str(json.loads(line)["message"])
+    except (ValueError, KeyError, TypeError):
+        return line
 
 
 def _port_of(line: str) -> int | None:

@@ -1,7 +1,7 @@
 """Plays scenarios one after the other and compares what was injected with what was found."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -65,8 +65,9 @@ class Score:
 class Scene:
     """What a view shows: filled by the player, read by whoever draws."""
 
-    title: str = "starting the cluster"
-    act: str = ""
+    title: str = ""
+    story: str = ""
+    act: str = "starting the cluster"
     done: float = 0.0
     services: list[dict[str, Any]] = field(default_factory=list)
     changes: list[dict[str, Any]] = field(default_factory=list)
@@ -90,6 +91,7 @@ class Player:
         self._verdicts: dict[str, str] = {}
         self._seen_changes: set[str] = set()
         self._rollouts: list[dict[str, Any]] = []
+        self._invalid: Mapping[tuple[str, str], float] = {}
 
     async def play(self, scenarios: list[Scenario]) -> list[Score]:
         await self._set_up(scenarios)
@@ -101,7 +103,7 @@ class Player:
         return scores
 
     async def _set_up(self, scenarios: list[Scenario]) -> None:
-        self._scene.title, self._scene.act = "setting up", "applying healthy Services"
+        self._scene.act = "setting up healthy Services"
         self._tell("act", "setting up healthy Services")
         self._cluster.apply(namespace(OURS))
         self._cluster.apply(namespace(OTHER))
@@ -111,13 +113,18 @@ class Player:
         for scenario in scenarios:
             await scenario.set_up(self._cluster, self._options)
         await self._cluster.settled(within=30)
-        if not await self._until(self._all_healthy, HEAL_SECONDS):
+
+        async def stands() -> bool:
+            await self._look(None)
+            return self._all_healthy
+
+        if not await self._until(stands, HEAL_SECONDS):
             self._tell("false", f"not healthy before anything was injected: {self._failing()}")
         await asyncio.sleep(float(PACE["settle"]))  # what is new is not judged yet
 
     async def _play(self, scenario: Scenario, index: int, count: int) -> Score:
         score = Score(scenario.name, list(scenario.expects(self._options)))
-        self._scene.title = f"{scenario.name}: {scenario.story}"
+        self._scene.title, self._scene.story = scenario.name, scenario.story
         self._scene.act = "injected, waiting for the daemon to find it"
         self._tell("scenario", f"{scenario.name}: {scenario.story}")
         started = self._loop.time()
@@ -138,7 +145,7 @@ class Player:
 
         async def healed() -> bool:
             await self._look(score)
-            return await self._all_healthy()
+            return self._all_healthy
 
         score.healed = await self._until(healed, HEAL_SECONDS)
         if not score.healed:
@@ -161,11 +168,11 @@ class Player:
         document = await self._daemon.changes()
         self._scene.changes, self._rollouts = document["changes"], document["rollouts"]
         self._tell_news()
+        self._invalid = await self._daemon.invalid_targets()
         if score is None:
             return
         items = {f"{_name(s, p)} {p['verdict']}": (s, p) for s, p in _failing_ports(self._scene)}
-        invalid = await self._daemon.invalid_targets()
-        for (where, source), count in invalid.items():
+        for (where, source), count in self._invalid.items():
             if count and source not in ("endpointslice", "service"):
                 items[f"Namespace {where} invalid_target in {source}"] = ({}, {})
         for item, (held, port) in items.items():
@@ -193,14 +200,14 @@ class Player:
                 by = f" by {change['by']}" if change["by"] else ""
                 self._tell("change", f"{change['object']}{by}: {change['detail']}")
 
-    async def _all_healthy(self) -> bool:
-        await self._look(None)
+    @property
+    def _all_healthy(self) -> bool:
+        """By the last look."""
         ports = [p for s in self._scene.services for p in s["ports"]]
-        invalid = await self._daemon.invalid_targets()
         return (
             bool(ports)
             and all(p["verdict"] == "healthy" for p in ports)
-            and not any(invalid.values())
+            and not any(self._invalid.values())
         )
 
     def _failing(self) -> str:

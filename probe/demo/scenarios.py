@@ -12,6 +12,10 @@ from dataclasses import dataclass
 from probe.demo.manifests import NAMESPACE, deployment, manual_slice, service
 from probe.sandbox.cluster import Cluster
 
+WRITES_APART = 1.1
+"""Seconds between setting up and breaking what is held: managedFields count whole seconds, and
+who wrote last must be told from who wrote first."""
+
 KUBECTL = "kubectl-patch"
 ARGO = "argocd-controller"
 
@@ -199,6 +203,7 @@ async def hold(cluster: Cluster, scenarios: list[Scenario], options: Options) ->
     for scenario in scenarios:
         await scenario.set_up(cluster, options)
     await cluster.settled(within=60)
+    await asyncio.sleep(WRITES_APART)
     for scenario in scenarios:
         await scenario.inject(cluster, options)
     await asyncio.sleep(0)

@@ -1,0 +1,282 @@
+from itertools import combinations
+from typing import Any
+
+import pytest
+
+from probe.core.results import Result
+from probe.core.verdicts import (
+    FAILING,
+    SEVERITY,
+    TABLE,
+    UNDECIDED,
+    Candidate,
+    Evidence,
+    Verdict,
+    judge,
+)
+
+REFUSED, REJECTED, TIMEOUT = Result.REFUSED, Result.REJECTED, Result.TIMEOUT
+HEALTHY: dict[str, Any] = {
+    "target_port": "8081",
+    "usable": 2,
+    "expected": 2,
+    "dialed": 2,
+    "up": 2,
+    "vips": 1,
+    "vips_dialed": 1,
+}
+ALL_REFUSE = "targetPort 8081 is refused on 2 of 2 endpoints"
+ANSWER = "2 of 2 endpoints answer, the ClusterIP answers"
+ACCEPTS = Candidate(8080, accepted=2, dialed=2, eligible=True)
+ROWS: dict[Verdict, dict[str, Any]] = {
+    Verdict.PROBE_FAULT: {"local_faults": 1, "dialed": 0, "up": 0, "vips_dialed": 0},
+    Verdict.UNKNOWN: {"stale_seconds": 130.0},
+    Verdict.INVALID_TARGET: {"invalid": ("endpoint 0.0.0.0:80: zero",)},
+    Verdict.NO_ENDPOINTS: {"usable": 0},
+    Verdict.DRAIN_RACE: {"drain_failures": 3, "down": ()},
+    Verdict.PORT_MISMATCH: {"down": (REFUSED, REFUSED), "up": 0, "candidates": (ACCEPTS,)},
+    Verdict.NOT_LISTENING: {"down": (REFUSED, REFUSED), "up": 0, "candidates": ()},
+    Verdict.DENIED: {"down": (REJECTED, REJECTED), "up": 0},
+    Verdict.BLACKHOLED: {"down": (TIMEOUT, Result.UNREACHABLE), "up": 0},
+    Verdict.ENDPOINT_DOWN: {"down": (REFUSED,), "up": 1},
+    Verdict.PROXY_STALE: {"down": (), "vip_down": (TIMEOUT,)},
+    Verdict.LOSSY: {"recent_dials": 60, "recent_retransmits": 3},
+    Verdict.HEALTHY: {},
+}
+
+
+def verdict(*rows: Verdict, **facts: Any) -> Verdict:
+    merged = dict(HEALTHY)
+    for row in rows:
+        merged |= ROWS[row]
+    return judge(Evidence(**(merged | facts))).verdict
+
+
+def summary(row: Verdict, **facts: Any) -> str:
+    return judge(Evidence(**(HEALTHY | ROWS[row] | facts))).summary
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_each_row_is_reached_by_its_own_evidence(row: Verdict) -> None:
+    assert row is verdict(row)
+
+
+@pytest.mark.parametrize(("earlier", "later"), [*combinations(ROWS, 2)])
+def test_an_earlier_row_wins_over_a_later_one(earlier: Verdict, later: Verdict) -> None:
+    assert earlier is verdict(later, earlier)
+
+
+def test_the_table_is_in_the_order_of_the_set_and_ends_with_healthy() -> None:
+    order = [row[0] for row in TABLE]
+
+    assert order == sorted(order, key=SEVERITY.index)
+    assert Verdict.HEALTHY is order[-1]
+    assert {Verdict.HEALTHY} == set(Verdict) - FAILING - UNDECIDED
+
+
+def test_port_mismatch_says_what_to_do() -> None:
+    said = judge(Evidence(**(HEALTHY | ROWS[Verdict.PORT_MISMATCH])))
+
+    assert said.port == 8080
+    assert said.summary == (
+        "targetPort 8081 is refused on 2 of 2 endpoints, port 8080 accepts: set targetPort to 8080"
+    )
+
+
+@pytest.mark.parametrize(
+    "candidates",
+    [
+        (ACCEPTS, Candidate(9090, 2, 2, True)),
+        (Candidate(8080, 1, 2, True),),
+        (Candidate(8080, 0, 0, True),),
+        (Candidate(8080, 2, 2, False),),
+    ],
+    ids=["two accept", "one endpoint refuses it", "not dialed", "auxiliary or another port's"],
+)
+def test_unless_exactly_one_eligible_candidate_accepts_nothing_is_advised(
+    candidates: tuple[Candidate, ...],
+) -> None:
+    assert Verdict.NOT_LISTENING is verdict(Verdict.PORT_MISMATCH, candidates=candidates)
+
+
+def test_port_mismatch_takes_all_dialed_endpoints_and_at_least_two_of_many() -> None:
+    mixed = (REFUSED, TIMEOUT)
+
+    assert Verdict.ENDPOINT_DOWN is verdict(Verdict.PORT_MISMATCH, down=mixed)
+    assert Verdict.ENDPOINT_DOWN is verdict(Verdict.PORT_MISMATCH, down=(REFUSED,), up=1)
+    assert Verdict.UNKNOWN is verdict(Verdict.PORT_MISMATCH, down=(REFUSED,), dialed=1)
+    assert Verdict.PORT_MISMATCH is verdict(Verdict.PORT_MISMATCH, expected=3)
+    single = {"usable": 1, "expected": 1, "dialed": 1, "down": (REFUSED,)}
+    assert Verdict.PORT_MISMATCH is verdict(Verdict.PORT_MISMATCH, **single)
+
+
+@pytest.mark.parametrize(
+    ("facts", "said"),
+    [
+        (
+            {"candidates": ()},
+            ALL_REFUSE + ", and the workload declares no other port",
+        ),
+        (
+            {"candidates": (Candidate(9, 0, 2, True),)},
+            ALL_REFUSE + " and none of the declared ports (9) accepts",
+        ),
+        (
+            {"candidates": (ACCEPTS, Candidate(9, 2, 2, True))},
+            ALL_REFUSE + "; declared ports 8080, 9 accept: which one is meant cannot be told",
+        ),
+        ({"candidates_pending": True}, ALL_REFUSE),
+    ],
+)
+def test_not_listening_says_what_its_candidates_said(facts: dict[str, Any], said: str) -> None:
+    assert said == summary(Verdict.NOT_LISTENING, **facts)
+
+
+@pytest.mark.parametrize(
+    ("facts", "said"),
+    [
+        (
+            {"stale_seconds": 130.4},
+            "dials fail, but the API server has been away for 130 s: the endpoints may have moved",
+        ),
+        ({"usable": 0, "new": True}, "a new Service whose endpoints have not been seen yet"),
+        ({"dialed": 0, "settling": 2}, "2 of 2 endpoints are new and not judged yet"),
+        ({"dialed": 1}, "1 of 2 endpoints dialed so far"),
+        ({"dialed": 1, "vips_dialed": 0}, "1 of 2 endpoints dialed so far, the ClusterIP not yet"),
+        (
+            {"expected": 0, "dialed": 0, "vips": 0, "undialed": 2},
+            "its 2 endpoints are outside of what we may dial",
+        ),
+    ],
+)
+def test_unknown_says_what_is_missing(facts: dict[str, Any], said: str) -> None:
+    found = judge(Evidence(**(HEALTHY | facts)))
+
+    assert (Verdict.UNKNOWN, said) == (found.verdict, found.summary)
+
+
+@pytest.mark.parametrize(
+    ("facts", "said"),
+    [
+        ({"scaled_to_zero": True}, "no endpoints: its workload is scaled to zero"),
+        (
+            {"has_selector": False},
+            "no endpoints: the Service has no selector and no EndpointSlice lists an address",
+        ),
+        ({}, "no usable endpoint: no pod that the selector matches is ready"),
+    ],
+)
+def test_1_no_endpoints_says_why(facts: dict[str, Any], said: str) -> None:
+    assert said == summary(Verdict.NO_ENDPOINTS, **facts)
+
+
+def test_2_no_endpoints_is_told_by_the_slices_whatever_the_dials_met() -> None:
+    assert Verdict.NO_ENDPOINTS is verdict(Verdict.NO_ENDPOINTS, vip_down=(TIMEOUT,), vips=0)
+
+
+def test_34_our_own_fault_explains_nothing_where_nothing_was_to_be_dialed() -> None:
+    empty = {"usable": 0, "expected": 0, "dialed": 0, "vips": 0, "vips_dialed": 0}
+
+    assert Verdict.NO_ENDPOINTS is verdict(local_faults=1, **empty)
+    assert (
+        summary(Verdict.PROBE_FAULT, local_fault_detail="no descriptors")
+        == "the prober itself could not dial: no descriptors"
+    )
+
+
+def test_drain_race_needs_endpoints_in_use_that_all_answer() -> None:
+    assert Verdict.ENDPOINT_DOWN is verdict(Verdict.ENDPOINT_DOWN, drain_failures=3)
+    assert "3 dials failed while endpoints were being removed" in summary(Verdict.DRAIN_RACE)
+
+
+@pytest.mark.parametrize(
+    ("facts", "said"),
+    [
+        (
+            {"down": (REFUSED,), "details": ("10.0.0.1:80 refused",)},
+            "1 of 2 endpoints fail (1 refused): 10.0.0.1:80 refused",
+        ),
+        (
+            {"down": (), "vip_down": (TIMEOUT,), "up": 1},
+            "the ClusterIP fails (1 timeout), and 1 of 2 endpoints now and then",
+        ),
+        (
+            {"down": (), "vip_down": (TIMEOUT,), "up": 2, "elsewhere": 3},
+            "the ClusterIP fails (1 timeout); 3 of its 5 endpoints are not dialed from here",
+        ),
+        (
+            {
+                "down": (),
+                "vip_down": (REFUSED,),
+                "up": 0,
+                "expected": 0,
+                "dialed": 0,
+                "undialed": 2,
+            },
+            "the ClusterIP fails (1 refused); 2 of its 2 endpoints are not dialed from here",
+        ),
+    ],
+)
+def test_endpoint_down_names_what_fails(facts: dict[str, Any], said: str) -> None:
+    assert said == summary(Verdict.ENDPOINT_DOWN, **facts)
+
+
+def test_31_the_proxy_is_accused_only_when_every_endpoint_is_known_to_answer() -> None:
+    assert Verdict.PROXY_STALE is verdict(Verdict.PROXY_STALE)
+    assert Verdict.ENDPOINT_DOWN is verdict(Verdict.PROXY_STALE, up=1)
+    assert Verdict.ENDPOINT_DOWN is verdict(Verdict.PROXY_STALE, elsewhere=1)
+    assert summary(Verdict.PROXY_STALE).startswith(
+        "2 of 2 endpoints answer, the ClusterIP does not (1 timeout)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("dials", "lost", "found"),
+    [
+        (60, 3, Verdict.LOSSY),
+        (61, 3, Verdict.HEALTHY),
+        (2, 2, Verdict.HEALTHY),
+        (0, 0, Verdict.HEALTHY),
+    ],
+)
+def test_33_lossy_from_three_lost_syns_and_one_connect_in_twenty(
+    dials: int, lost: int, found: Verdict
+) -> None:
+    assert found is verdict(recent_dials=dials, recent_retransmits=lost)
+
+
+def test_rows_that_count_results_say_each_of_them() -> None:
+    assert (
+        summary(Verdict.BLACKHOLED) == "2 of 2 endpoints do not answer (1 timeout, 1 unreachable)"
+    )
+    assert (
+        summary(Verdict.DENIED, details=("x",)) == "a reject rule answers for 2 of 2 endpoints: x"
+    )
+    assert (
+        summary(Verdict.LOSSY)
+        == "3 of 60 recent connects lost a SYN: packets are being dropped on the way"
+    )
+    assert summary(Verdict.INVALID_TARGET) == "endpoint 0.0.0.0:80: zero; it was not dialed"
+
+
+@pytest.mark.parametrize(
+    ("facts", "said"),
+    [
+        ({}, ANSWER),
+        ({"vips": 0}, "2 of 2 endpoints answer"),
+        (
+            {"undialed": 1},
+            ANSWER + ", 1 endpoints are outside of what we may dial",
+        ),
+        ({"expected": 0, "dialed": 0, "up": 0, "vips": 0}, "nothing to dial here"),
+    ],
+)
+def test_healthy_says_what_answers(facts: dict[str, Any], said: str) -> None:
+    assert said == summary(Verdict.HEALTHY, **facts)
+
+
+def test_evidence_is_pending_while_dials_under_way_decide_it() -> None:
+    assert not Evidence().pending
+    assert Evidence(candidates_pending=True).pending
+    assert Evidence(undecided=1).pending
+    assert not Evidence(undecided=1, drain_failures=1).pending
