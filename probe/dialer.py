@@ -192,7 +192,8 @@ class Dialer:
         state, _, retransmits = _tcp_info(pending.socket)
         if state not in UNDECIDED:
             return _outcome(pending, now)
-        detail = f"no answer within {self.seconds:g} s, {retransmits} SYNs sent again"
+        again = f", {retransmits} SYN{'s' * (retransmits > 1)} sent again" if retransmits else ""
+        detail = f"no answer within {self.seconds:g} s{again}"
         return Outcome(Result.TIMEOUT, syn_retransmits=retransmits, detail=detail)
 
 

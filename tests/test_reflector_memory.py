@@ -10,6 +10,8 @@ import pytest
 
 from tests.hostile import Answer, Server, event, huge, page, service, serving, stream
 
+pytestmark = pytest.mark.slow
+
 HUGE = 100 * 2**20
 
 CLIENT = """

@@ -22,9 +22,9 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("run", help=RUN_HELP)(run)
+app.command("run", help=RUN_HELP, short_help="The daemon: watches, dials, exports.")(run)
 app.add_typer(check, name="check")
-app.command("demo", help=DEMO_HELP)(demo)
+app.command("demo", help=DEMO_HELP, short_help="The incidents, on a cluster of its own.")(demo)
 
 
 def _version(asked: bool) -> None:

@@ -48,22 +48,34 @@ app = typer.Typer(
 
 Format = Annotated[Output, typer.Option("--output", "-o", help="table or json.")]
 Namespace = Annotated[
-    str | None, typer.Option("--namespace", "-n", help="Namespace. Default: the context's.")
+    str | None,
+    typer.Option("--namespace", "-n", metavar="NAME", help="Namespace. Default: the context's."),
 ]
 Kubeconfig = Annotated[
     str | None,
-    typer.Option("--kubeconfig", help="Kubeconfig file. Default: $KUBECONFIG, ~/.kube/config."),
+    typer.Option(
+        "--kubeconfig",
+        metavar="FILE",
+        help="Kubeconfig file. Default: $KUBECONFIG, ~/.kube/config.",
+    ),
 ]
-ContextName = Annotated[str | None, typer.Option("--context", help="Context of the kubeconfig.")]
+ContextName = Annotated[
+    str | None, typer.Option("--context", metavar="NAME", help="Context of the kubeconfig.")
+]
 Seconds = Annotated[
-    float | None, typer.Option("--timeout", help="Seconds until a dial is a timeout. Default: 4.")
+    float | None,
+    typer.Option(
+        "--timeout", metavar="SECONDS", help="Seconds until a dial is a timeout. Default: 4."
+    ),
 ]
-Config = Annotated[str | None, typer.Option("--config", help="YAML file with settings.")]
+Config = Annotated[
+    str | None, typer.Option("--config", metavar="FILE", help="YAML file with settings.")
+]
 
 
 @app.command("svc", help="Dials every port and endpoint of one Service (also: svc/NAME).")
 def svc(
-    name: Annotated[str, typer.Argument(help="The Service's name.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The Service's name.")],
     namespace: Namespace = None,
     output: Format = Output.TABLE,
     kubeconfig: Kubeconfig = None,
@@ -115,10 +127,20 @@ def every(
 
 @app.command("addr", help="Dials addresses, as a person may: loopback too, but never 0.")
 def addr(
-    addresses: Annotated[list[str], typer.Argument(help="HOST:PORT or [IPV6]:PORT, any number.")],
+    addresses: Annotated[
+        list[str],
+        typer.Argument(metavar="HOST:PORT", help="Or [IPV6]:PORT; any number of them."),
+    ],
     output: Format = Output.TABLE,
     seconds: Annotated[
-        float, typer.Option("--timeout", min=0.1, max=60, help="Seconds until a dial is a timeout.")
+        float,
+        typer.Option(
+            "--timeout",
+            metavar="SECONDS",
+            min=0.1,
+            max=60,
+            help="Seconds until a dial is a timeout.",
+        ),
     ] = 4.0,
 ) -> None:
     targets, faults = _judged(addresses)

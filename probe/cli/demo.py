@@ -29,23 +29,38 @@ HELP = (
 
 def command(
     scenarios: Annotated[
-        list[str] | None, typer.Argument(help="Scenarios to play. Default: tour.")
+        list[str] | None,
+        typer.Argument(metavar="SCENARIO", help="What to play. Default: tour."),
     ] = None,
     proxy_lag: Annotated[
         float,
-        typer.Option(min=0, max=30, help="Seconds by which ClusterIPs follow late in a rollout."),
+        typer.Option(
+            min=0,
+            max=30,
+            metavar="SECONDS",
+            help="Seconds by which ClusterIPs follow late in a rollout.",
+        ),
     ] = 2.0,
     drain: Annotated[
-        float, typer.Option(min=0, max=29, help="preStop sleep (seconds) of the rolled-out pods.")
+        float,
+        typer.Option(
+            min=0, max=29, metavar="SECONDS", help="preStop sleep (seconds) of the rolled-out pods."
+        ),
     ] = 0.0,
     output: Annotated[
         Output, typer.Option("--output", "-o", help="table, or json for one document at the end.")
     ] = Output.TABLE,
     hold: Annotated[
-        str | None, typer.Option(help="Leave the cluster standing in this scenario's state.")
+        str | None,
+        typer.Option(
+            metavar="SCENARIO", help="Leave the cluster standing in this scenario's state."
+        ),
     ] = None,
     write_kubeconfig: Annotated[
-        Path | None, typer.Option(help="With --hold: the file that appears once the state stands.")
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="With --hold: the file that appears once the state stands."
+        ),
     ] = None,
 ) -> None:
     options = Options(proxy_lag, drain)

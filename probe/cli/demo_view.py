@@ -113,9 +113,8 @@ class Live:
 WITH_REASONS = 110
 """Columns from which the table says why, too; on narrower terminals the news do that alone."""
 
-HEAD_LINES = 8
-"""Lines beside Services and news: title, story, progress, two blanks, header, the cursor's, one
-to spare."""
+HEAD_LINES = 7
+"""Lines beside Services and news: title, story, progress, two blanks, header, the cursor's."""
 
 
 def _cut(text: Text) -> Text:
@@ -126,7 +125,8 @@ def _cut(text: Text) -> Text:
 def _services(services: list[dict[str, Any]], *, reasons: bool) -> Table:
     table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0), expand=reasons)
     for title in ("SERVICE", "PORT", "VERDICT", "CLUSTERIP", "ENDPOINTS"):
-        table.add_column(title, no_wrap=True, overflow="ellipsis")
+        least = max(map(len, Verdict)) if title == "VERDICT" else None
+        table.add_column(title, no_wrap=True, overflow="ellipsis", min_width=least)
     if reasons:
         table.add_column("WHY", no_wrap=True, overflow="ellipsis", ratio=1)
     for held in services:
@@ -169,7 +169,7 @@ def summary(scores: list[Score]) -> None:
     out.print()
     table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
     for title in ("SCENARIO", "INJECTED", "FOUND", "AFTER", "MENDED", "FALSE ALARMS"):
-        table.add_column(title, no_wrap=True, overflow="ellipsis")
+        table.add_column(title, no_wrap=title not in ("INJECTED", "FALSE ALARMS"))
     for score in scores:
         found = f"{len(score.injected) - len(score.missed)} of {len(score.injected)}"
         table.add_row(
@@ -197,14 +197,19 @@ def _explain(score: Score) -> None:
         for line in score.advice.get(item, ()):
             command(out, Text(f"  -> {line}", "cyan"))
     for rollout in score.rollouts:
-        failed = ", ".join(f"{n} {result}" for result, n in rollout["failed"].items())
-        text = (
-            f"rollout of {rollout['workload']}: {rollout['dials']} dials, {failed or 'no'} failed"
-        )
-        if rollout["removal_lag_seconds"] is not None:
-            text += (
-                f", removal lag {rollout['removal_lag_seconds']:.1f} s"
-                f" (up to {rollout['removal_lag_error_seconds']:.1f} s more)"
-                f": preStop.sleep of {rollout['recommended_drain_seconds']} s would have avoided it"
-            )
-        sentence(out, Text(text))
+        sentence(out, Text(_cost(rollout)))
+
+
+def _cost(rollout: dict[str, Any]) -> str:
+    """What a rollout did to those who called, and what would have spared them."""
+    failed = ", ".join(f"{n} {result}" for result, n in rollout["failed"].items())
+    text = (
+        f"rollout of {rollout['workload']}: {failed or 'none'} of {rollout['dials']} dials failed"
+    )
+    if rollout["removal_lag_seconds"] is None:
+        return text
+    return (
+        f"{text}, removal lag {rollout['removal_lag_seconds']:.1f} s"
+        f" (up to {rollout['removal_lag_error_seconds']:.1f} s more):"
+        f" preStop.sleep of {rollout['recommended_drain_seconds']} s would have avoided it"
+    )

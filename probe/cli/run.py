@@ -3,7 +3,7 @@
 import asyncio
 import inspect
 import signal
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import typer
 
@@ -47,23 +47,48 @@ async def _run(settings: Settings) -> None:
 
 def _options() -> list[inspect.Parameter]:
     """One flag for each setting, so that no knob can lack one."""
-    found = [_option("config", "YAML file with settings.", f"{ENV_PREFIX}CONFIG", "")]
+    found = [_option("config", "YAML file with settings.", f"{ENV_PREFIX}CONFIG", "", "FILE")]
     for name, field in Settings.model_fields.items():
-        default = field.get_default()
-        shown = ",".join(default) if isinstance(default, tuple) else default
-        found.append(_option(name, field.description or "", f"{ENV_PREFIX}{name.upper()}", shown))
+        variable, default = f"{ENV_PREFIX}{name.upper()}", field.get_default()
+        what = _metavar(name, field.annotation)
+        found.append(_option(name, field.description or "", variable, _shown(default), what))
     return found
 
 
-def _option(name: str, text: str, variable: str, default: object) -> inspect.Parameter:
-    about = f"{text} [{variable}" + (f", default {default}]" if default not in ("", None) else "]")
-    option = typer.Option(f"--{name.replace('_', '-')}", help=about, show_default=False)
+def _option(name: str, text: str, variable: str, default: str, what: str) -> inspect.Parameter:
+    about = f"{text} [{variable}" + (f", default {default}]" if default else "]")
+    flag = f"--{name.replace('_', '-')}"
+    option = typer.Option(flag, help=about, metavar=what, show_default=False)
     return inspect.Parameter(
         name,
         inspect.Parameter.KEYWORD_ONLY,
         default=None,
         annotation=Annotated[str | None, option],
     )
+
+
+def _shown(default: object) -> str:
+    """A default as one would write it."""
+    match default:
+        case None | ():
+            return ""
+        case bool():
+            return str(default).lower()
+        case float():
+            return f"{default:g}"
+        case _:
+            return str(default)
+
+
+METAVARS: dict[object, str] = {float: "NUMBER", int: "NUMBER", bool: "true|false"}
+
+
+def _metavar(name: str, kind: object) -> str:
+    if get_origin(kind) is Literal:
+        return "|".join(get_args(kind))
+    if get_origin(kind) is tuple:
+        return "A,B,..."
+    return "FILE" if name == "kubeconfig" else METAVARS.get(kind, "TEXT")
 
 
 command.__signature__ = inspect.Signature(_options())  # type: ignore[attr-defined]

@@ -193,11 +193,14 @@ def state(track: Track, record: ServiceRecord, book: PortBook, view: View) -> St
 def _excluded(
     track: Track, record: ServiceRecord, book: PortBook, view: View, *, failing: bool
 ) -> bool:
+    """A failure counts only if its dial was begun when the edge had settled."""
     if track.edge.kind is Kind.CANDIDATE:
         return False
     if track.edge.kind is Kind.SERVICE:
-        return not book.connects(track.edge) or (failing and view.now - record.since < view.settle)
-    return track.edge not in book.usable or (failing and view.now - track.since < view.settle)
+        told, since = book.connects(track.edge), record.since
+    else:
+        told, since = track.edge in book.usable, track.since
+    return not told or (failing and track.dialed_at - since < view.settle)
 
 
 def fresh(track: Track, view: View) -> bool:

@@ -85,7 +85,7 @@ def test_a_page_that_does_not_fit_gives_the_same_items() -> None:
     body = json.dumps(page).encode()
     small, large = Page(), Page(limit=100)
 
-    whole, end = small.finish() if small.feed(body) == [] else ([], None)
+    whole, end = small.finish() if list(small.feed(body)) == [] else ([], None)
     early = [x for at in range(0, len(body), 50) for x in large.feed(body[at : at + 50])]
     late, large_end = large.finish()
 
