@@ -51,7 +51,7 @@ async def check_services(
     if selection.name is not None and not world.mirror.services:
         raise NotFound(
             f'Service "{selection.name}" not found in namespace "{selection.namespace}": '
-            "name another with -n"
+            "-n names another one"
         )
     await _dial_all(world, settings)
     return world, warnings
@@ -107,12 +107,13 @@ async def resolve(target: Target) -> list[Target]:
         loop = asyncio.get_running_loop()
         try:
             infos = await loop.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
-        except OSError as failed:
-            raise Unresolvable(f"{target}: the name does not resolve: {failed.strerror}") from None
+        except (OSError, UnicodeError) as failed:  # UnicodeError: what IDNA cannot encode
+            reason = getattr(failed, "strerror", None) or "it is no host name"
+            raise Unresolvable(f"the name does not resolve: {reason}") from None
         found = list(dict.fromkeys(str(info[4][0]) for info in infos))
     for address in found:
         if reason := address_fault(address, person=True):
-            raise Unresolvable(f"{target}: {reason}")
+            raise Unresolvable(reason)
     return [Target(address, target.port) for address in found]
 
 

@@ -100,6 +100,8 @@ class Items:
         """The items that this chunk ended. Raises ValueError for what cannot be a list page."""
         items: list[Piece] = []
         start = 0
+        if not chunk:  # an escape at the end of the last one still waits for its character
+            return items
         for token in _TOKEN.finditer(chunk, self._string_end(chunk, 0)):
             at, end = token.span()
             match chunk[at : at + 1]:

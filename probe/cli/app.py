@@ -1,51 +1,17 @@
-"""`probe`: the table of commands, and how a wrong use ends."""
+"""Where `probe` begins, and how it ends when a person has had enough."""
 
 import sys
-from typing import Annotated
 
-import typer
-
-from probe import __version__
-from probe.cli.check import app as check
-from probe.cli.demo import HELP as DEMO_HELP
-from probe.cli.demo import command as demo
-from probe.cli.run import HELP as RUN_HELP
-from probe.cli.run import command as run
-
-app = typer.Typer(
-    name="probe",
-    help="Dials every Service port and endpoint of a Kubernetes cluster and says why a connection "
-    "failed and what changed.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-app.command("run", help=RUN_HELP, short_help="The daemon: watches, dials, exports.")(run)
-app.add_typer(check, name="check")
-app.command("demo", help=DEMO_HELP, short_help="The incidents, on a cluster of its own.")(demo)
-
-
-def _version(asked: bool) -> None:
-    if asked:
-        print(f"probe {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def _options(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
-    ] = False,
-) -> None:
-    """Options of `probe` itself."""
+INTERRUPTED = 130
+"""What a shell says of a command that Ctrl-C ended: 128 and SIGINT's number."""
 
 
 def main() -> None:
     """The entry point of `probe` and of `kubectl probe`."""
     try:
+        # Imports take most of a second, in which Ctrl-C may come as well.
+        from probe.cli.commands import app
+
         app()
-    except BrokenPipeError:  # `probe check ... | head` is no error of ours
-        sys.stderr.close()
-        sys.exit(141)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)

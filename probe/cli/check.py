@@ -12,7 +12,7 @@ from typer.core import TyperGroup
 
 from probe import __version__
 from probe.check import Selection, Unresolvable, check_addresses, check_services, keys, resolve
-from probe.cli.failing import COULD_NOT_TELL, USAGE, explained, fail
+from probe.cli.failing import COULD_NOT_TELL, USAGE, explained, fail, printing
 from probe.cli.tables import addresses_table, service_table
 from probe.core import report
 from probe.core.results import FAILURES, Outcome, Result
@@ -88,10 +88,11 @@ def svc(
         documents, warnings = asyncio.run(_services(settings, namespace, name))
     _warn(warnings)
     (document,) = documents
-    if output is Output.JSON:
-        print(json.dumps(document, indent=2))
-    else:
-        service_table(document)
+    with printing():
+        if output is Output.JSON:
+            print(json.dumps(document, indent=2))
+        else:
+            service_table(document)
     sys.exit(report.exit_code(Verdict(document["verdict"])))
 
 
@@ -115,13 +116,14 @@ def every(
         documents, warnings = asyncio.run(_services(settings, wanted, None))
     _warn(warnings)
     verdict = report.worst(Verdict(d["verdict"]) for d in documents)
-    if output is Output.JSON:
-        print(json.dumps({"services": documents, "verdict": str(verdict)}, indent=2))
-    elif documents:
-        for document in documents:
-            service_table(document)
-    else:
-        print("No Services found.", file=sys.stderr)
+    if not documents:
+        print("probe: no Services found", file=sys.stderr)
+    with printing():
+        if output is Output.JSON:
+            print(json.dumps({"services": documents, "verdict": str(verdict)}, indent=2))
+        else:
+            for document in documents:
+                service_table(document)
     sys.exit(report.exit_code(verdict))
 
 
@@ -147,16 +149,18 @@ def addr(
     if faults:
         for _, sentence in faults:
             print(f"probe: {sentence}", file=sys.stderr)
-        if output is Output.JSON:
-            documents = [_invalid(text, sentence) for text, sentence in faults]
-            print(json.dumps({"results": documents}, indent=2))
+        with printing():
+            if output is Output.JSON:
+                documents = [_invalid(text, sentence) for text, sentence in faults]
+                print(json.dumps({"results": documents}, indent=2))
         sys.exit(USAGE)
     outcomes = asyncio.run(check_addresses(targets, seconds))
     found = list(zip(targets, outcomes, strict=True))
-    if output is Output.JSON:
-        print(json.dumps({"results": [report.address(t, o) for t, o in found]}, indent=2))
-    else:
-        addresses_table(found)
+    with printing():
+        if output is Output.JSON:
+            print(json.dumps({"results": [report.address(t, o) for t, o in found]}, indent=2))
+        else:
+            addresses_table(found)
     sys.exit(_addresses_code(outcomes))
 
 
@@ -199,8 +203,10 @@ def _judged(texts: list[str]) -> tuple[list[Target], list[tuple[str, str]]]:
     for text in texts:
         try:
             targets += asyncio.run(resolve(parse(text)))
-        except (InvalidTarget, Unresolvable) as wrong:
+        except InvalidTarget as wrong:
             faults.append((text, str(wrong)))
+        except Unresolvable as wrong:
+            faults.append((text, f"{text!r}: {wrong}"))
     return targets, faults
 
 

@@ -12,7 +12,7 @@ import typer
 
 from probe.cli.check import Output
 from probe.cli.demo_view import Lines, Live, View, summary
-from probe.cli.failing import USAGE, fail
+from probe.cli.failing import USAGE, fail, printing
 from probe.demo.daemon import DaemonFailed, Watched
 from probe.demo.manifests import NAMESPACE, OTHER, namespace
 from probe.demo.play import Player, Scene, Score
@@ -71,7 +71,8 @@ def command(
     if hold is None:
         if write_kubeconfig is not None:
             fail("--write-kubeconfig is for --hold: name the scenario to hold", USAGE)
-        sys.exit(asyncio.run(_play(played, options, output)))
+        with printing():
+            sys.exit(asyncio.run(_play(played, options, output)))
     if scenarios:
         fail("--hold takes the place of the scenarios: name one or the other", USAGE)
     if write_kubeconfig is None:

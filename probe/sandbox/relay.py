@@ -64,6 +64,7 @@ class Relay:
         with contextlib.suppress(OSError):
             while data := await self._loop.sock_recv(source, CHUNK):
                 await self._loop.sock_sendall(sink, data)
+        with contextlib.suppress(OSError):  # a reset on one side ends the other's wait, too
             sink.shutdown(socket.SHUT_WR)
 
 

@@ -1,0 +1,208 @@
+"""`probe` as a user runs it: in processes of its own, read over pipes and HTTP, nothing waits
+for ever."""
+
+import asyncio
+import inspect
+import json
+import os
+import shutil
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+from prometheus_client.parser import text_string_to_metric_families
+
+ROOT = Path(__file__).parent.parent
+
+PATIENCE = 60.0
+"""Seconds until a wait in a test is a failure: many times what a quiet machine takes."""
+
+KUBECTL = shutil.which(
+    "kubectl",
+    path=os.pathsep.join(
+        [os.environ.get("KUBEBUILDER_ASSETS", ""), "/usr/local/kubebuilder/bin", os.environ["PATH"]]
+    ),
+)
+
+
+@dataclass
+class Ended:
+    """What a command left behind."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def document(self) -> Any:
+        """The one JSON document on stdout."""
+        return json.loads(self.out)
+
+
+@dataclass
+class Running:
+    """A command that goes on; its stderr is read as it comes."""
+
+    process: asyncio.subprocess.Process
+    lines: list[str] = field(default_factory=list)
+
+    @property
+    def records(self) -> list[dict[str, Any]]:
+        """Its log, which is JSON since nobody sits at a terminal."""
+        return [json.loads(line) for line in self.lines]
+
+    async def stop(self, number: int = signal.SIGTERM) -> tuple[int, float]:
+        """Sends the signal; the exit code, and the seconds until it came."""
+        sent = time.monotonic()
+        self.process.send_signal(number)
+        async with asyncio.timeout(PATIENCE):
+            code = await self.process.wait()
+        return code, time.monotonic() - sent
+
+
+def environment(**more: str) -> dict[str, str]:
+    """Nothing of ours but the path: no kubeconfig of the developer's, no PROBE_ settings."""
+    kept = {name: os.environ[name] for name in ("PATH", "LANG", "TMPDIR") if name in os.environ}
+    return {**kept, "HOME": "/nonexistent", "PYTHONPATH": str(ROOT), **more}
+
+
+async def probe(*arguments: str, seconds: float = PATIENCE, **env: str) -> Ended:
+    """Runs a command to its end."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "probe", *arguments),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env=environment(**env),
+    )
+    try:
+        async with asyncio.timeout(seconds):
+            out, err = await process.communicate()
+    except BaseException:
+        process.kill()
+        await process.communicate()
+        raise
+    assert process.returncode is not None
+    return Ended(process.returncode, out.decode(), err.decode())
+
+
+@asynccontextmanager
+async def running(*arguments: str, **env: str) -> AsyncIterator[Running]:
+    """A command that is stopped at the end, if it has not ended by then."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "probe", *arguments),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+        env=environment(**env),
+    )
+    command = Running(process)
+    reading = asyncio.create_task(_read(process, command.lines))
+    try:
+        yield command
+    finally:
+        if process.returncode is None:
+            process.terminate()
+        try:
+            async with asyncio.timeout(10):
+                await process.wait()
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+        await reading
+
+
+async def _read(process: asyncio.subprocess.Process, lines: list[str]) -> None:
+    assert process.stderr is not None
+    async for line in process.stderr:
+        lines.append(line.decode().rstrip())
+
+
+@dataclass
+class Daemon:
+    """A `probe run` by its port."""
+
+    command: Running
+    port: int
+
+    async def get(self, path: str, **headers: str) -> tuple[int, str]:
+        async with (
+            aiohttp.ClientSession(headers=headers) as session,
+            session.get(f"http://127.0.0.1:{self.port}{path}") as response,
+        ):
+            return response.status, await response.text()
+
+    async def json(self, path: str) -> Any:
+        return json.loads((await self.get(path))[1])
+
+    async def value(self, name: str, **labels: str) -> float:
+        return total((await self.get("/metrics"))[1], name, labels)
+
+    async def verdict(self, namespace: str, service: str) -> str | None:
+        found = await self.json(f"/api/v1/services/{namespace}/{service}")
+        return found.get("verdict")
+
+
+@asynccontextmanager
+async def daemon(kubeconfig: Path, *flags: str, node: str = "a") -> AsyncIterator[Daemon]:
+    """`probe run` on a free port; it stands once it serves."""
+    arguments = ("--kubeconfig", str(kubeconfig), "--listen", "127.0.0.1:0", "--node-name", node)
+    async with running("run", *arguments, *flags) as command:
+
+        def port() -> int | None:
+            return next((r["port"] for r in command.records if "port" in r), None)
+
+        found = await until(lambda: port() or command.process.returncode is not None)
+        assert command.process.returncode is None, command.lines
+        yield Daemon(command, found)
+
+
+def total(page: str, name: str, labels: Mapping[str, str]) -> float:
+    """The sum of the series of that name that carry these labels."""
+    return sum(
+        sample.value
+        for family in text_string_to_metric_families(page)
+        for sample in family.samples
+        if sample.name == name and labels.items() <= sample.labels.items()
+    )
+
+
+async def until(
+    asked: Callable[[], Awaitable[Any] | Any], seconds: float = PATIENCE, *, every: float = 0.05
+) -> Any:
+    """Asks again and again until the answer is true, and returns it. Raises TimeoutError."""
+    async with asyncio.timeout(seconds):
+        while True:
+            answer = asked()
+            if inspect.isawaitable(answer):
+                answer = await answer
+            if answer:
+                return answer
+            await asyncio.sleep(every)
+
+
+async def kubectl(kubeconfig: Path, *arguments: str) -> str:
+    """A stock kubectl; its output. The caller has skipped the test without one."""
+    assert KUBECTL is not None
+    process = await asyncio.create_subprocess_exec(
+        *(KUBECTL, "--kubeconfig", str(kubeconfig), *arguments),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        env={"HOME": str(kubeconfig.parent)},
+    )
+    try:
+        async with asyncio.timeout(PATIENCE):
+            output, _ = await process.communicate()
+    except BaseException:
+        process.kill()
+        await process.communicate()
+        raise
+    assert process.returncode == 0, output.decode()
+    return output.decode()

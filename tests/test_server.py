@@ -1,0 +1,227 @@
+"""What the daemon answers over HTTP, with answers of the test's own."""
+
+import asyncio
+import gzip
+import json
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiohttp
+import pytest
+
+from probe import server as served
+from probe.server import API_BURST, KEY_HEADER, Server
+
+PAGE = b'edgeprobe_build_info{node="a"} 1.0\n'
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+@dataclass
+class Fixed:
+    """Answers that a test sets."""
+
+    dead: str | None = None
+    reasons: list[str] = field(default_factory=list)
+    chunks: int = 1
+    chunk: bytes = PAGE
+
+    def alive(self) -> str | None:
+        return self.dead
+
+    def ready(self) -> list[str]:
+        return self.reasons
+
+    async def metrics(self) -> AsyncIterator[bytes]:
+        for _ in range(self.chunks):
+            yield self.chunk
+            await asyncio.sleep(0)
+
+    def services(self) -> dict[str, Any]:
+        return {"services": [], "verdict": "healthy"}
+
+    def service(self, namespace: str, name: str) -> dict[str, Any] | None:
+        return {"service": {"namespace": namespace, "name": name}} if name == "web" else None
+
+    def changes(self) -> dict[str, Any]:
+        return {"changes": [], "rollouts": []}
+
+
+@asynccontextmanager
+async def serving(answers: Fixed, api_key: str = "") -> AsyncIterator[aiohttp.ClientSession]:
+    server = Server(answers, content_type=CONTENT_TYPE, api_key=api_key)
+    await server.start("127.0.0.1", 0)
+    try:
+        async with aiohttp.ClientSession(
+            f"http://127.0.0.1:{server.port}", auto_decompress=False
+        ) as session:
+            yield session
+    finally:
+        await server.close()
+
+
+async def asked(
+    session: aiohttp.ClientSession, path: str, method: str = "GET", **headers: str
+) -> tuple[int, str, bytes]:
+    """Status, content type, body."""
+    async with session.request(method, path, headers=headers) as response:
+        return response.status, response.headers["Content-Type"], await response.read()
+
+
+async def test_livez_fails_with_the_reason_why_the_daemon_should_be_restarted() -> None:
+    answers = Fixed()
+    async with serving(answers) as session:
+        assert (200, b"ok\n") == (await asked(session, "/livez"))[::2]
+        answers.dead = "the scheduler has not ticked for 31 s"
+        assert (503, b"the scheduler has not ticked for 31 s\n") == (
+            await asked(session, "/livez")
+        )[::2]
+
+
+async def test_readyz_names_every_reason_on_a_line() -> None:
+    answers = Fixed(reasons=["services are not listed yet", "endpointslices are not listed yet"])
+    async with serving(answers) as session:
+        assert (503, b"services are not listed yet\nendpointslices are not listed yet\n") == (
+            await asked(session, "/readyz")
+        )[::2]
+        answers.reasons = []
+        assert (200, b"ok\n") == (await asked(session, "/readyz"))[::2]
+
+
+async def test_metrics_come_as_prometheus_wants_them() -> None:
+    async with serving(Fixed(chunks=3)) as session:
+        assert (200, CONTENT_TYPE, PAGE * 3) == await asked(
+            session, "/metrics", **{"Accept-Encoding": "identity"}
+        )
+
+
+async def test_metrics_are_compressed_for_those_who_take_gzip() -> None:
+    async with (
+        serving(Fixed(chunks=1000)) as session,
+        session.get("/metrics", headers={"Accept-Encoding": "gzip"}) as response,
+    ):
+        body = await response.read()
+        assert response.headers["Content-Encoding"] == "gzip"
+
+    assert PAGE * 1000 == gzip.decompress(body)
+    assert len(body) < 10 * len(PAGE)
+
+
+async def test_the_api_is_json() -> None:
+    async with serving(Fixed()) as session:
+        for path, expected in (
+            ("/api/v1/services", {"services": [], "verdict": "healthy"}),
+            ("/api/v1/services/shop/web", {"service": {"namespace": "shop", "name": "web"}}),
+            ("/api/v1/changes", {"changes": [], "rollouts": []}),
+        ):
+            status, kind, body = await asked(session, path)
+            assert (200, "application/json", expected) == (status, kind, json.loads(body))
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/nope",
+        "/metrics/",
+        "/api",
+        "/api/v1",
+        "/api/v1/services/shop",
+        "/api/v1/services/shop/unknown",
+        "/api/v2/services",
+    ],
+)
+async def test_what_there_is_not_is_404_as_json(path: str) -> None:
+    async with serving(Fixed()) as session:
+        status, kind, body = await asked(session, path)
+
+    assert (404, "application/json") == (status, kind)
+    assert {"error": f"there is no {path}"} == json.loads(body)
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/livez", "/api/v1/services"])
+async def test_it_only_reads(path: str) -> None:
+    async with (
+        serving(Fixed()) as session,
+        session.post(path) as response,
+    ):
+        assert (405, "GET, HEAD") == (response.status, response.headers["Allow"])
+        assert {"error": f"{path} takes GET, HEAD only"} == await response.json()
+
+
+@pytest.mark.parametrize("path", ["/", "/metrics", "/livez", "/readyz", "/api/v1/services"])
+async def test_head_is_get_without_the_body(path: str) -> None:
+    async with serving(Fixed()) as session:
+        status, kind, body = await asked(session, path, "HEAD")
+        assert (200, b"") == (status, body)
+        assert kind == (await asked(session, path))[1]
+
+
+async def test_the_api_wants_the_key_and_nothing_else_does() -> None:
+    async with serving(Fixed(), api_key="tops3cret") as session:
+        for key in ("", "wrong", "tops3cre", "tops3crett", "\xe9\xff"):
+            headers = {KEY_HEADER: key} if key else {}
+            status, kind, body = await asked(session, "/api/v1/services", **headers)
+            assert (401, "application/json") == (status, kind)
+            assert KEY_HEADER in json.loads(body)["error"]
+        assert (await asked(session, "/api/v1/nope"))[0] == 401
+        assert (await asked(session, "/api/v1/services", **{KEY_HEADER: "tops3cret"}))[0] == 200
+        for path in ("/metrics", "/livez", "/readyz", "/"):
+            assert (await asked(session, path))[0] == 200
+
+
+async def test_the_api_is_rate_limited_and_the_rest_is_not() -> None:
+    async with serving(Fixed()) as session:
+        statuses = [(await asked(session, "/api/v1/changes"))[0] for _ in range(API_BURST + 20)]
+        async with session.get("/api/v1/changes") as response:
+            assert (429, "1") == (response.status, response.headers["Retry-After"])
+            assert {"error": "too many requests"} == await response.json()
+        assert statuses[:API_BURST] == [200] * API_BURST
+        assert statuses.count(429) > 10
+        assert {(await asked(session, "/metrics"))[0] for _ in range(100)} == {200}
+
+
+async def test_those_without_the_key_do_not_use_up_the_rate() -> None:
+    async with serving(Fixed(), api_key="k") as session:
+        for _ in range(2 * API_BURST):
+            await asked(session, "/api/v1/changes", **{KEY_HEADER: "wrong"})
+        assert (await asked(session, "/api/v1/changes", **{KEY_HEADER: "k"}))[0] == 200
+
+
+async def test_a_scraper_that_does_not_read_holds_nobody_up_and_is_cut_off(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(served, "SCRAPE_SECONDS", 0.5)
+    answers = Fixed(chunks=100_000, chunk=PAGE * 100)
+    async with serving(answers) as session:
+        port = session._base_url.port  # type: ignore[union-attr]
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+        await writer.drain()
+        slowest = 0.0
+        for _ in range(20):
+            began = time.perf_counter()
+            assert (await asked(session, "/livez"))[0] == 200
+            slowest = max(slowest, time.perf_counter() - began)
+            await asyncio.sleep(0.01)
+        assert slowest < 0.2
+
+        end = b""
+        async with asyncio.timeout(10):
+            while part := await reader.read(2**16):
+                end = part
+                await asyncio.sleep(0.001)
+        assert not end.endswith(b"0\r\n\r\n")
+        writer.close()
+        await writer.wait_closed()
+
+
+async def test_a_port_that_is_taken_is_an_error_of_the_system() -> None:
+    async with serving(Fixed()) as session:
+        port = session._base_url.port  # type: ignore[union-attr]
+        assert port
+        second = Server(Fixed(), content_type=CONTENT_TYPE)
+        with pytest.raises(OSError, match="in use"):
+            await second.start("127.0.0.1", port)
+        await second.close()
