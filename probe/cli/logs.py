@@ -5,6 +5,9 @@ import logging
 import sys
 from datetime import UTC, datetime
 
+SAID_ONCE_SECONDS = 60.0
+"""As long as the longest pause between two attempts of one watch, twice: all have said it."""
+
 _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 
 
@@ -25,6 +28,21 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(line, default=str)
 
 
+class SaidOnce(logging.Filter):
+    """Lets the same sentence through once in SAID_ONCE_SECONDS: when the API server goes, every
+    watch of it has the same to say."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said: dict[str, float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        sentence = record.getMessage()
+        fresh = {s: at for s, at in self._said.items() if record.created - at < SAID_ONCE_SECONDS}
+        self._said = {sentence: record.created, **fresh}
+        return sentence not in fresh
+
+
 def configure(level: str, form: str) -> None:
     """Sends the log to stderr; `form` is auto, text or json."""
     handler = logging.StreamHandler(sys.stderr)
@@ -34,4 +52,7 @@ def configure(level: str, form: str) -> None:
         handler.setFormatter(
             logging.Formatter("%(asctime)s %(levelname)-7s %(message)s", "%H:%M:%S")
         )
+    reflector = logging.getLogger("probe.reflector")
+    if not any(isinstance(found, SaidOnce) for found in reflector.filters):
+        reflector.addFilter(SaidOnce())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
