@@ -81,6 +81,10 @@ async def probe(*arguments: str, seconds: float = PATIENCE, **env: str) -> Ended
         stderr=asyncio.subprocess.PIPE,
         env=environment(**env),
     )
+    return await _ended(process, seconds)
+
+
+async def _ended(process: asyncio.subprocess.Process, seconds: float) -> Ended:
     try:
         async with asyncio.timeout(seconds):
             out, err = await process.communicate()
@@ -90,6 +94,18 @@ async def probe(*arguments: str, seconds: float = PATIENCE, **env: str) -> Ended
         raise
     assert process.returncode is not None
     return Ended(process.returncode, out.decode(), err.decode())
+
+
+async def shell(line: str) -> Ended:
+    """Runs a line of bash in which `probe` is the program."""
+    process = await asyncio.create_subprocess_exec(
+        *("bash", "-c", f'probe() {{ "{sys.executable}" -m probe "$@"; }}; {line}'),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env=environment(),
+    )
+    return await _ended(process, PATIENCE)
 
 
 @asynccontextmanager
@@ -120,7 +136,7 @@ async def running(*arguments: str, **env: str) -> AsyncIterator[Running]:
 
 async def _read(process: asyncio.subprocess.Process, lines: list[str]) -> None:
     assert process.stderr is not None
-    async for line in process.stderr:
+    while line := await process.stderr.readline():
         lines.append(line.decode().rstrip())
 
 

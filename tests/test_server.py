@@ -73,27 +73,31 @@ async def asked(
 async def test_livez_fails_with_the_reason_why_the_daemon_should_be_restarted() -> None:
     answers = Fixed()
     async with serving(answers) as session:
-        assert (200, b"ok\n") == (await asked(session, "/livez"))[::2]
+        assert (await asked(session, "/livez"))[::2] == (200, b"ok\n")
         answers.dead = "the scheduler has not ticked for 31 s"
-        assert (503, b"the scheduler has not ticked for 31 s\n") == (
-            await asked(session, "/livez")
-        )[::2]
+        assert (await asked(session, "/livez"))[::2] == (
+            503,
+            b"the scheduler has not ticked for 31 s\n",
+        )
 
 
 async def test_readyz_names_every_reason_on_a_line() -> None:
     answers = Fixed(reasons=["services are not listed yet", "endpointslices are not listed yet"])
     async with serving(answers) as session:
-        assert (503, b"services are not listed yet\nendpointslices are not listed yet\n") == (
-            await asked(session, "/readyz")
-        )[::2]
+        assert (await asked(session, "/readyz"))[::2] == (
+            503,
+            b"services are not listed yet\nendpointslices are not listed yet\n",
+        )
         answers.reasons = []
-        assert (200, b"ok\n") == (await asked(session, "/readyz"))[::2]
+        assert (await asked(session, "/readyz"))[::2] == (200, b"ok\n")
 
 
 async def test_metrics_come_as_prometheus_wants_them() -> None:
     async with serving(Fixed(chunks=3)) as session:
-        assert (200, CONTENT_TYPE, PAGE * 3) == await asked(
-            session, "/metrics", **{"Accept-Encoding": "identity"}
+        assert await asked(session, "/metrics", **{"Accept-Encoding": "identity"}) == (
+            200,
+            CONTENT_TYPE,
+            PAGE * 3,
         )
 
 
@@ -105,7 +109,7 @@ async def test_metrics_are_compressed_for_those_who_take_gzip() -> None:
         body = await response.read()
         assert response.headers["Content-Encoding"] == "gzip"
 
-    assert PAGE * 1000 == gzip.decompress(body)
+    assert gzip.decompress(body) == PAGE * 1000
     assert len(body) < 10 * len(PAGE)
 
 
@@ -136,7 +140,7 @@ async def test_what_there_is_not_is_404_as_json(path: str) -> None:
     async with serving(Fixed()) as session:
         status, kind, body = await asked(session, path)
 
-    assert (404, "application/json") == (status, kind)
+    assert (status, kind) == (404, "application/json")
     assert {"error": f"there is no {path}"} == json.loads(body)
 
 
@@ -146,7 +150,7 @@ async def test_it_only_reads(path: str) -> None:
         serving(Fixed()) as session,
         session.post(path) as response,
     ):
-        assert (405, "GET, HEAD") == (response.status, response.headers["Allow"])
+        assert (response.status, response.headers["Allow"]) == (405, "GET, HEAD")
         assert {"error": f"{path} takes GET, HEAD only"} == await response.json()
 
 
@@ -154,7 +158,7 @@ async def test_it_only_reads(path: str) -> None:
 async def test_head_is_get_without_the_body(path: str) -> None:
     async with serving(Fixed()) as session:
         status, kind, body = await asked(session, path, "HEAD")
-        assert (200, b"") == (status, body)
+        assert (status, body) == (200, b"")
         assert kind == (await asked(session, path))[1]
 
 
@@ -163,7 +167,7 @@ async def test_the_api_wants_the_key_and_nothing_else_does() -> None:
         for key in ("", "wrong", "tops3cre", "tops3crett", "\xe9\xff"):
             headers = {KEY_HEADER: key} if key else {}
             status, kind, body = await asked(session, "/api/v1/services", **headers)
-            assert (401, "application/json") == (status, kind)
+            assert (status, kind) == (401, "application/json")
             assert KEY_HEADER in json.loads(body)["error"]
         assert (await asked(session, "/api/v1/nope"))[0] == 401
         assert (await asked(session, "/api/v1/services", **{KEY_HEADER: "tops3cret"}))[0] == 200
@@ -175,8 +179,8 @@ async def test_the_api_is_rate_limited_and_the_rest_is_not() -> None:
     async with serving(Fixed()) as session:
         statuses = [(await asked(session, "/api/v1/changes"))[0] for _ in range(API_BURST + 20)]
         async with session.get("/api/v1/changes") as response:
-            assert (429, "1") == (response.status, response.headers["Retry-After"])
-            assert {"error": "too many requests"} == await response.json()
+            assert (response.status, response.headers["Retry-After"]) == (429, "1")
+            assert await response.json() == {"error": "too many requests"}
         assert statuses[:API_BURST] == [200] * API_BURST
         assert statuses.count(429) > 10
         assert {(await asked(session, "/metrics"))[0] for _ in range(100)} == {200}

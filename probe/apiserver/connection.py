@@ -6,6 +6,9 @@ except a request whose credentials were refused, once, with credentials read ane
 
 import asyncio
 import logging
+import os
+import socket
+import ssl
 from collections import Counter
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -291,9 +294,8 @@ class Connection:
         except (aiohttp.ClientError, OSError) as error:
             if isinstance(error, TimeoutError) and not str(error):
                 raise Unreachable(f"the API server at {self.server} {late}") from error
-            reason = " ".join(str(error).split()) or type(error).__name__
             raise Unreachable(
-                f"the API server at {self.server} cannot be reached: {reason}"
+                f"the API server at {self.server} cannot be reached: {_reason(error)}"
             ) from error
 
     async def _reload(self, seen: int) -> bool:
@@ -357,3 +359,12 @@ async def _head(response: aiohttp.ClientResponse) -> bytes:
         while len(body) < ERROR_BODY_MAX and (chunk := await response.content.readany()):
             body += chunk
     return bytes(body)
+
+
+def _reason(error: Exception) -> str:
+    """The system's own words where it has some; aiohttp wraps them in ones for programmers."""
+    cause = getattr(error, "os_error", error)
+    if isinstance(cause, OSError) and not isinstance(cause, ssl.SSLError | socket.gaierror):
+        cause = os.strerror(cause.errno) if cause.errno else cause
+    text = cause.strerror if isinstance(cause, socket.gaierror) else str(cause)
+    return " ".join((text or "").split()) or type(error).__name__

@@ -2,9 +2,13 @@
 
 import asyncio
 import json
+import os
+import shlex
 import signal
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -16,9 +20,12 @@ from probe.cli.failing import USAGE, fail, printing
 from probe.demo.daemon import DaemonFailed, Watched
 from probe.demo.manifests import NAMESPACE, OTHER, namespace
 from probe.demo.play import Player, Scene, Score
-from probe.demo.scenarios import TOUR, Options, Scenario, chosen
+from probe.demo.scenarios import TOUR, Options, Scenario, UnknownScenario, chosen
 from probe.demo.scenarios import hold as hold_scenarios
-from probe.sandbox.cluster import Cluster
+from probe.sandbox.cluster import EXTENSION, Cluster
+
+FAILED = 1
+"""Exit code when something was missed, falsely alarmed about, or could not be played."""
 
 HELP = (
     "Plays incidents on a cluster inside this process and shows what the daemon finds. "
@@ -64,25 +71,56 @@ def command(
     ] = None,
 ) -> None:
     options = Options(proxy_lag, drain)
+    if options.undecided:
+        fail(
+            f"--proxy-lag {proxy_lag:g} and --drain {drain:g} are too close: a second or more "
+            "must lie between them, or nobody can say whether a dial should fail",
+            USAGE,
+        )
+    if hold is not None and scenarios:
+        fail("--hold takes the place of the scenarios: name one or the other", USAGE)
+    if hold is not None and write_kubeconfig is None:
+        fail("--hold wants --write-kubeconfig FILE: without it nobody could reach it", USAGE)
+    if hold is None and write_kubeconfig is not None:
+        fail("--write-kubeconfig is for --hold: name the scenario to hold", USAGE)
     try:
         played = chosen([hold] if hold is not None else scenarios or [])
-    except ValueError as wrong:
-        fail(str(wrong), USAGE)
-    if hold is None:
         if write_kubeconfig is not None:
-            fail("--write-kubeconfig is for --hold: name the scenario to hold", USAGE)
-        with printing():
-            sys.exit(asyncio.run(_play(played, options, output)))
-    if scenarios:
-        fail("--hold takes the place of the scenarios: name one or the other", USAGE)
-    if write_kubeconfig is None:
-        fail("--hold wants --write-kubeconfig FILE: without it nobody could reach it", USAGE)
-    if not write_kubeconfig.parent.is_dir():
-        fail(f"--write-kubeconfig {write_kubeconfig}: its directory does not exist", USAGE)
+            _make_way(write_kubeconfig)
+            try:
+                asyncio.run(_hold(played, options, write_kubeconfig.absolute()))
+            finally:
+                write_kubeconfig.unlink(missing_ok=True)  # it leads nowhere any more
+            return
+    except _Unwritable as wrong:
+        fail(f"--write-kubeconfig {write_kubeconfig}: {wrong}", USAGE)
+    except UnknownScenario as wrong:
+        fail(str(wrong), USAGE)
+    with printing():
+        sys.exit(asyncio.run(_play(played, options, output)))
+
+
+class _Unwritable(ValueError):
+    """The kubeconfig cannot stand where it was asked for; the text says why."""
+
+
+def _make_way(path: Path) -> None:
+    """Removes what an earlier sandbox left, so that whoever waits for the file waits for ours.
+
+    Raises _Unwritable for anybody else's file: it would be overwritten now and removed at the end.
+    """
+    if not path.parent.is_dir():
+        raise _Unwritable("its directory does not exist")
+    if not os.access(path.parent, os.W_OK):
+        raise _Unwritable("its directory cannot be written to")
+    if path.is_dir():
+        raise _Unwritable("it is a directory")
     try:
-        asyncio.run(_hold(hold, played, options, write_kubeconfig))
-    finally:
-        write_kubeconfig.unlink(missing_ok=True)  # it leads nowhere any more
+        if path.exists() and (held := path.read_text()) and EXTENSION not in held:
+            raise _Unwritable("it exists and is no sandbox's: name another file")
+        path.unlink(missing_ok=True)
+    except (OSError, UnicodeDecodeError):
+        raise _Unwritable("it exists and cannot be replaced: name another file") from None
 
 
 async def _play(scenarios: list[Scenario], options: Options, output: Output) -> int:
@@ -103,15 +141,27 @@ async def _play(scenarios: list[Scenario], options: Options, output: Output) -> 
             playing.cancel()
             await asyncio.gather(playing, return_exceptions=True)
             return 130
-        try:
+        with _told():
             scores = playing.result()
-        except DaemonFailed as failed:
-            fail(str(failed), 1)
     if output is Output.JSON:
         print(json.dumps({"scenarios": [score.document() for score in scores]}, indent=2))
     else:
         summary(scores)
-    return 0 if all(score.passed for score in scores) else 1
+    return 0 if all(score.passed for score in scores) else FAILED
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Says in a sentence why the demo itself could not go on."""
+    try:
+        yield
+    except DaemonFailed as failed:
+        fail(str(failed), FAILED)
+    except BrokenPipeError:  # nobody reads along any more
+        raise
+    except OSError as failed:  # no address or descriptor left; a timeout is one, without words
+        reason = failed.strerror or str(failed) or "it did not come to rest in time"
+        fail(f"the embedded cluster failed: {reason}", FAILED)
 
 
 async def _scores(
@@ -120,12 +170,11 @@ async def _scores(
     kubeconfig = folder / "kubeconfig"
     async with Cluster() as cluster:
         cluster.write_kubeconfig(kubeconfig)
-        # A rollout's failures go on for as long as the proxies lag.
-        async with Watched(kubeconfig, linger=options.proxy_lag + 2) as daemon:
+        async with Watched(kubeconfig, linger=options.linger) as daemon:
             return await Player(cluster, daemon, options, scene, view.tell).play(scenarios)
 
 
-async def _hold(name: str, scenarios: list[Scenario], options: Options, path: Path) -> None:
+async def _hold(scenarios: list[Scenario], options: Options, path: Path) -> None:
     stop = _stop_event()
     async with Cluster() as cluster:
         for each in (NAMESPACE, OTHER):
@@ -134,9 +183,15 @@ async def _hold(name: str, scenarios: list[Scenario], options: Options, path: Pa
         stopping = asyncio.create_task(stop.wait())
         await asyncio.wait({standing, stopping}, return_when=asyncio.FIRST_COMPLETED)
         if not stop.is_set():
-            standing.result()
-            cluster.write_kubeconfig(path)
-            print(f"holding {name}: export KUBECONFIG={path}, end with Ctrl-C", file=sys.stderr)
+            with _told():
+                standing.result()
+            try:
+                cluster.write_kubeconfig(path)
+            except OSError as failed:
+                raise _Unwritable(failed.strerror or str(failed)) from None
+            shown = shlex.quote(str(path))
+            names = " ".join(scenario.name for scenario in scenarios)
+            print(f"holding {names}: export KUBECONFIG={shown}, end with Ctrl-C", file=sys.stderr)
             await stopping
         standing.cancel()
         stopping.cancel()

@@ -76,7 +76,10 @@ def _drain_race(rollouts: Iterable[Rollout]) -> tuple[str, ...]:
         )
     worst = max(measured, key=lambda r: r.recommended_drain or 0)
     kind, namespace, name = worst.workload
+    drain, grace = worst.recommended_drain or 0, worst.grace_seconds
+    # The API server rejects a sleep beyond the grace period, which the application needs as well.
+    raised = f", and set terminationGracePeriodSeconds: {drain + grace}" if drain > grace else ""
     return (
         f"add to the container of {kind} {namespace}/{name}: "
-        f"lifecycle: {{preStop: {{sleep: {{seconds: {worst.recommended_drain}}}}}}}",
+        f"lifecycle: {{preStop: {{sleep: {{seconds: {drain}}}}}}}{raised}",
     )

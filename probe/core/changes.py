@@ -5,7 +5,7 @@ monotonic receipt, which orders changes; `time` is the server's, for showing onl
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from probe.core.edges import Endpoint, Service, ServicePort
@@ -124,10 +124,13 @@ def workload_changes(
     """A changed pod template starts a rollout, changed replicas a scaling.
 
     Only a part of the template is kept: where nothing of it changed and pods are being replaced
-    all the same, outside of a `running` rollout, the rest did.
+    all the same, outside of a `running` rollout, the rest did. Some writes leave no author, such
+    as `kubectl scale`; the one before them is not to be blamed.
     """
     if old is None:
         return
+    if new.author == old.author:
+        new = replace(new, author=None)
     unseen = new.rolling and not old.rolling and not running
     if old.template != new.template or unseen:
         yield _of_workload(new, at, ChangeKind.ROLLOUT, _template_detail(old, new), services)

@@ -227,7 +227,7 @@ def evidence(
     faults = [t.fault for t in book.tracks.values() if t.fault is not None]
     barred = sum(edge in book.usable for edge in book.implied.barred)
     return Evidence(
-        target_port=str(book.implied.port.target_port),
+        target_port=_target_port(book, endpoints),
         usable=sum(found.anywhere for found in book.expected.values()),
         expected=len(endpoints),
         dialed=len(dialed),
@@ -264,6 +264,12 @@ def evidence(
 def _doubtful(tracks: Iterable[Track], view: View) -> bool:
     """Whether edges would be down, had we heard of the API server lately."""
     return view.stale and any(t.level is Level.DOWN for t in tracks)
+
+
+def _target_port(book: PortBook, endpoints: list[Track]) -> str:
+    """What was dialed, for people: slices may be newer than the Service, or not made from it."""
+    meant, dialed = book.implied.port.target_port, {t.edge.dial_port for t in endpoints}
+    return str(*dialed) if isinstance(meant, int) and len(dialed) == 1 else str(meant)
 
 
 def _tells(found: State) -> bool:

@@ -93,6 +93,11 @@ class Mirror:
     def workloads_of(self, service: Service) -> Iterator[Workload]:
         return (w for w in self.workloads.values() if _selects(service, w))
 
+    def scaled_to_zero(self, service: Service | None) -> bool:
+        """Whether somebody wants no pod behind this Service."""
+        wanted = [w.replicas for w in self.workloads_of(service)] if service else []
+        return bool(wanted) and not any(wanted)
+
     def rollouts_of(self, key: ServiceKey) -> tuple[Rollout, ...]:
         """Rollouts behind this Service that run or ended less than the linger time ago."""
         if self._behind is None:
@@ -117,7 +122,7 @@ class Mirror:
                 self.listed.add(listed)
             case kube.Stored(_, fact):
                 yield from self._store(fact, now)
-            case kube.Removed(resource, namespace, name):
+            case kube.Removed(resource, namespace, name):  # pragma: no branch
                 yield from self._remove(resource, namespace, name, now)
 
     def _list(self, event: kube.Listed, now: float) -> Iterator[Change]:
@@ -141,7 +146,7 @@ class Mirror:
                 yield from self._store_service(fact, now)
             case EndpointSlice():
                 yield from self._store_slice(fact, now)
-            case Workload():
+            case Workload():  # pragma: no branch
                 yield from self._store_workload(fact, now)
 
     def _store_service(self, service: Service, now: float) -> Iterator[Change]:

@@ -67,6 +67,7 @@ class Rollout:
     started: float
     deadline: float
     detail: str = ""
+    grace_seconds: int = 30
     ended: float | None = None
     outcome: str = ""
     dials: int = 0
@@ -108,9 +109,8 @@ class Rollout:
 
 def begin(workload: Workload, services: tuple[str, ...], detail: str, now: float) -> Rollout:
     """A rollout that starts now and lasts at most the workload's progress deadline."""
-    return Rollout(
-        key_of(workload), services, now, now + workload.progress_deadline_seconds, detail
-    )
+    deadline = now + workload.progress_deadline_seconds
+    return Rollout(key_of(workload), services, now, deadline, detail, workload.grace_seconds)
 
 
 def key_of(workload: Workload) -> WorkloadKey:

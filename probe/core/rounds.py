@@ -25,6 +25,10 @@ dials to be confirmed, and a verdict must stand within one interval."""
 NEW_EDGE_SECONDS = 1.0
 """The same, in seconds, for edges that come while we run: a change is looked at soon."""
 
+CANDIDATE_ROUNDS = 6
+"""Rounds between two looks at a candidate port: the application may still be starting, or may
+have stopped since. Chosen: once a minute at the default interval."""
+
 
 @dataclass(frozen=True, slots=True)
 class Config:
@@ -102,7 +106,7 @@ class Rounds:
         """Plans the dial after the one just recorded: `wait` seconds after that one was due, or,
         if it left us unsure, from now; sooner if it was asked for `soon` while in flight."""
         asked = track.due if track.due > track.sent + SLOT else inf
-        base = now if unsure or asked < inf else max(track.due, now - wait)
+        base = now if unsure else max(track.due, now - wait)
         self.put(track, min(asked, base + spread(wait, *track.edge[1:], track.dials)))
 
     def put(self, track: Track, due: float) -> None:

@@ -26,7 +26,7 @@ from probe.core.ledger import (
 from probe.core.mirror import Mirror
 from probe.core.results import FAILURES, Outcome, Result
 from probe.core.rollouts import Phase
-from probe.core.rounds import Config, Dial, Rounds
+from probe.core.rounds import CANDIDATE_ROUNDS, Config, Dial, Rounds
 from probe.core.schedule import Cadence
 from probe.core.sharing import Sharing
 from probe.core.verdicts import Evidence, Judgement, Verdict, judge
@@ -36,14 +36,9 @@ CONFIRM_DIALS = 3
 edges to come round, dials under way put off a verdict: endpoints fail one after the other, and
 half of a blackhole looks like a single bad pod. No longer, lest a flapping one hold everything."""
 
-CANDIDATE_ROUNDS = 6
-"""Rounds between two looks at a candidate port: the application may still be starting, or may
-have stopped since. Chosen: once a minute at the default interval."""
-
 JUDGE_SPACING = 0.0002
 """Seconds per edge between two judgements of a Service port, which look at all of its edges: a
 few endpoints are judged at once, five thousand once a second."""
-
 
 SIBLINGS_ASKED = 20
 """Edges of a Service port that are dialed out of turn when one of them turns. Arbitrary: enough
@@ -338,7 +333,8 @@ class World:
     def _judge(self, record: ServiceRecord, book: PortBook, now: float) -> Turn | None:
         view = self.view(now)
         self._plan_candidates(record, book, view)
-        found = evidence(record, book, view, scaled_to_zero=self._scaled_to_zero(record, book))
+        idle = not book.usable and self.mirror.scaled_to_zero(record.service)
+        found = evidence(record, book, view, scaled_to_zero=idle)
         old, key = book.judgement, book.implied.key
         new = self._held(book, found, view) or judge(found)
         book.judgement = new
@@ -380,12 +376,6 @@ class World:
                 edge = refused._replace(kind=Kind.CANDIDATE, dial_port=port)
                 book.tracks[edge] = track = Track(edge, None, view.now)
                 self._rounds.put(track, view.now)
-
-    def _scaled_to_zero(self, record: ServiceRecord, book: PortBook) -> bool:
-        if book.usable or record.service is None:
-            return False
-        workloads = tuple(self.mirror.workloads_of(record.service))
-        return bool(workloads) and not any(w.replicas for w in workloads)
 
     def _book(self, key: PortKey) -> PortBook | None:
         record = self.mirror.services.get((key.namespace, key.service))

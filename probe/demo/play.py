@@ -147,7 +147,8 @@ class Player:
             await self._look(score)
             return self._all_healthy
 
-        score.healed = await self._until(healed, HEAL_SECONDS)
+        lingers = self._options.linger if scenario.rolls else 0
+        score.healed = await self._until(healed, HEAL_SECONDS + lingers)
         if not score.healed:
             self._tell("missed", f"{scenario.name} was mended, the daemon still says otherwise")
         score.rollouts = self._rollouts_of(scenario)

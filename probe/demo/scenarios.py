@@ -28,6 +28,17 @@ class Options:
     proxy_lag: float = 2.0
     drain: float = 0.0
 
+    @property
+    def linger(self) -> float:
+        """For how long (seconds) the daemon must lay failures to a finished rollout: the proxies
+        lag behind its last pod, and a dial may be under way."""
+        return self.proxy_lag + 2
+
+    @property
+    def undecided(self) -> bool:
+        """Whether the race is too close for a daemon that dials ten times a second to see it."""
+        return self.proxy_lag > 0 and abs(self.proxy_lag - self.drain) < 1
+
 
 Act = Callable[[Cluster, Options], Awaitable[None]]
 
@@ -186,11 +197,15 @@ SCENARIOS: dict[str, Scenario] = {
 TOUR = "tour"
 
 
+class UnknownScenario(ValueError):
+    """No scenario has that name; the text says which there are."""
+
+
 def chosen(names: list[str]) -> list[Scenario]:
-    """The scenarios by name, `tour` being all. Raises ValueError naming an unknown one."""
+    """The scenarios by name, `tour` being all. Raises UnknownScenario."""
     unknown = [name for name in names if name != TOUR and name not in SCENARIOS]
     if unknown:
-        raise ValueError(
+        raise UnknownScenario(
             f"there is no scenario {unknown[0]!r}: choose from {', '.join((TOUR, *SCENARIOS))}"
         )
     if not names or TOUR in names:

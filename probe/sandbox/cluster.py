@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 POLL = 0.01
 """Seconds between two looks of `settled`. Arbitrary: far below the delays it waits for."""
 
+EXTENSION = "edgeprobe.dev/sandbox"
+"""In our kubeconfigs: names what of loopback may be dialed, and tells them from other people's."""
+
 _RESOURCES = {(r.api_version, r.kind): r for r in RESOURCES}
 
 
@@ -203,7 +206,7 @@ def _keep(obj: Obj, old: Obj) -> None:
 
 def _kubeconfig(url: str) -> Obj:
     extension = {
-        "name": "edgeprobe.dev/sandbox",
+        "name": EXTENSION,
         "extension": {"allow_targets": ["127.0.0.0/8"]},
     }
     context = {"cluster": "sandbox", "user": "sandbox", "namespace": "default"}

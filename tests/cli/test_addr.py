@@ -70,13 +70,13 @@ def silent() -> Iterator[str]:
             client.setblocking(False)
             client.connect_ex(server.getsockname())
             waiting.append(client)
-        yield "127.0.0.1:%d" % server.getsockname()[1]
+        yield f"127.0.0.1:{server.getsockname()[1]}"
         for client in waiting:
             client.close()
 
 
 def at(server: socket.socket) -> str:
-    return "127.0.0.1:%d" % server.getsockname()[1]
+    return f"127.0.0.1:{server.getsockname()[1]}"
 
 
 def refusing() -> str:
@@ -98,10 +98,10 @@ def test_an_invalid_target_ends_with_its_reason_and_nobody_is_dialed(
 ) -> None:
     found = addr("--", at(listening), text, at(listening))
 
-    assert (2, "") == (found.exit_code, found.stdout)
+    assert (found.exit_code, found.stdout) == (2, "")
     assert found.stderr.startswith(f"probe: {text!r}")
     assert INVALID[text] in found.stderr
-    assert 1 == len(found.stderr.splitlines())
+    assert len(found.stderr.splitlines()) == 1
     assert not came(listening)
 
 
@@ -115,7 +115,9 @@ def test_invalid_targets_as_json_are_one_document_that_names_each() -> None:
     found = addr("-o", "json", "0:80", "10.0.0.1")
 
     assert found.exit_code == 2
-    assert [(r["address"], r["port"], r["result"]) for r in json.loads(found.stdout)["results"]] == [
+    assert [
+        (r["address"], r["port"], r["result"]) for r in json.loads(found.stdout)["results"]
+    ] == [
         ("0", 80, "invalid_target"),
         ("10.0.0.1", None, "invalid_target"),
     ]
@@ -139,7 +141,7 @@ def test_a_number_is_the_address_that_inet_aton_makes_of_it(listening: socket.so
 
     found = addr(f"0x7f.1:{port}", f"2130706433:{port}", "-o", "json")
 
-    assert ["127.0.0.1", "127.0.0.1"] == [r["address"] for r in json.loads(found.stdout)["results"]]
+    assert [r["address"] for r in json.loads(found.stdout)["results"]] == ["127.0.0.1", "127.0.0.1"]
 
 
 def test_a_name_is_resolved_and_each_of_its_addresses_is_dialed(listening: socket.socket) -> None:
@@ -165,7 +167,7 @@ def test_one_failure_among_successes_is_a_failure(listening: socket.socket) -> N
     found = addr(at(listening), refusing(), "-o", "json")
 
     assert found.exit_code == 1
-    assert ["connected", "refused"] == [r["result"] for r in json.loads(found.stdout)["results"]]
+    assert [r["result"] for r in json.loads(found.stdout)["results"]] == ["connected", "refused"]
 
 
 def test_silence_is_a_timeout_and_a_failure(silent: str) -> None:

@@ -176,6 +176,16 @@ def everything_connects(dial: Dial, now: float) -> Outcome:
     return CONNECTED
 
 
+def answers(**by_address: Outcome) -> Answer:
+    """These addresses (`at_`, dots and colons written as _) answer so, all others connect."""
+
+    def answer(dial: Dial, now: float) -> Outcome:
+        name = dial.edge.address.replace(".", "_").replace(":", "_")
+        return by_address.get(f"at_{name}", CONNECTED)
+
+    return answer
+
+
 class Story:
     """A World with its clock and its network: events in, seconds pass, turns and dials remain.
 
@@ -242,6 +252,13 @@ class Story:
 
     def dials_since(self, moment: float, kind: Kind | None = None) -> list[Dial]:
         return [d for d in self.dials if d.at >= moment and kind in (None, d.edge.kind)]
+
+
+def standing(
+    *slices: EndpointSlice, of: Service | None = None, answer: Answer = everything_connects
+) -> Story:
+    """A Service that was there before us, with these slices."""
+    return Story(answer=answer).listed([of or service()], slices)
 
 
 def _resource(fact: Service | EndpointSlice | Workload) -> str:

@@ -1,0 +1,51 @@
+"""A cluster held in the state of the port mismatch, by the program itself."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.running import PATIENCE, environment
+
+
+@contextmanager
+def _holding(folder: Path) -> Iterator[Path]:
+    path = folder / "kubeconfig"
+    flags = ("--hold", "port-mismatch", "--write-kubeconfig", str(path))
+    with (folder / "log").open("w") as log:
+        process = subprocess.Popen(
+            (sys.executable, "-m", "probe", "demo", *flags), stderr=log, env=environment()
+        )
+    try:
+        deadline = time.monotonic() + PATIENCE
+        while not path.exists():
+            assert process.poll() is None, (folder / "log").read_text()
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        yield path
+    finally:
+        process.terminate()
+        try:
+            process.wait(10)
+        finally:
+            process.kill()
+            process.wait()
+
+
+@pytest.fixture(scope="module")
+def held(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The kubeconfig of a cluster that `probe demo --hold port-mismatch` keeps standing, for tests
+    that only look."""
+    with _holding(tmp_path_factory.mktemp("held")) as path:
+        yield path
+
+
+@pytest.fixture
+def held_alone(tmp_path: Path) -> Iterator[Path]:
+    """The same for a test that changes it."""
+    with _holding(tmp_path) as path:
+        yield path

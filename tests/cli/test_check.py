@@ -1,0 +1,192 @@
+"""`probe check svc` and `probe check all`, as a person types them."""
+
+import asyncio
+import json
+import signal
+import socket
+from pathlib import Path
+
+import pytest
+
+from tests.running import KUBECTL, kubectl, probe, running, shell, until
+
+pytestmark = pytest.mark.slow
+
+HERE = ("-n", "demo-app")
+
+
+async def test_the_held_mismatch_is_found_and_named(held: Path) -> None:
+    found = await probe(
+        "check", "svc", "backend-v1", *HERE, "--kubeconfig", str(held), "-o", "json"
+    )
+
+    assert (found.code, found.err) == (1, "")
+    (port,) = found.document["ports"]
+    assert (found.document["verdict"], port["target_port"]) == ("port_mismatch", 8081)
+    assert {(e["port"], e["result"]) for e in port["edges"] if e["kind"] == "candidate"} == {
+        (8080, "connected")
+    }
+    assert "set targetPort to 8080: kubectl patch service backend-v1" in found.document["advice"][0]
+    assert [(c["kind"], c["by"]) for c in found.document["changes"]] == [
+        ("service_edit", "argocd-controller")
+    ]
+
+
+@pytest.mark.skipif(KUBECTL is None, reason="no kubectl in KUBEBUILDER_ASSETS")
+async def test_the_advice_is_a_command_that_mends_it(held_alone: Path) -> None:
+    arguments = ("check", "svc/backend-v1", *HERE, "--kubeconfig", str(held_alone), "-o", "json")
+    advice = (await probe(*arguments)).document["advice"][0]
+    line = advice.partition("kubectl ")[2]
+    words, _, patch = line.partition(" -p ")
+
+    await kubectl(held_alone, *words.split(), "-p", patch.strip("'"))
+
+    found = await probe(*arguments)
+    assert (found.code, found.document["verdict"], found.document["advice"]) == (0, "healthy", [])
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("svc", "backend-v1"),
+        ("svc/backend-v1",),
+        ("service", "backend-v1"),
+        ("services/backend-v1",),
+    ],
+)
+async def test_a_service_is_named_as_kubectl_takes_it(words: tuple[str, ...], held: Path) -> None:
+    found = await probe("check", *words, *HERE, KUBECONFIG=str(held))
+
+    lines = found.out.splitlines()
+    assert (found.code, found.err) == (1, "")
+    assert lines[0] == "demo-app/backend-v1  port_mismatch  3 of 3 edges dialed"
+    assert "targetPort 8081 is refused on 2 of 2 endpoints, port 8080 accepts" in lines[1]
+    assert "kubectl patch service backend-v1 -n demo-app -p '" in lines[2]
+    header = next(line for line in lines if "RESULT" in line)
+    refused = [line for line in lines if " down " in line]
+    assert len(refused) == 3
+    assert {line.index("refused") for line in refused} == {header.index("RESULT")}
+    assert max(map(len, lines)) < 200
+
+
+async def test_all_of_all_namespaces_in_one_document(held: Path) -> None:
+    found = await probe("check", "all", "-A", "--kubeconfig", str(held), "-o", "json")
+
+    assert found.code == 1
+    assert found.document["verdict"] == "port_mismatch"
+    assert [s["service"]["name"] for s in found.document["services"]] == ["backend-v1"]
+
+
+async def test_a_namespace_without_services_is_no_failure(held: Path) -> None:
+    table = await probe("check", "all", "--kubeconfig", str(held))
+    document = await probe("check", "all", "--kubeconfig", str(held), "-o", "json")
+
+    assert (table.code, table.out, table.err) == (0, "", "probe: no Services found\n")
+    assert (document.code, document.document) == (0, {"services": [], "verdict": "healthy"})
+
+
+async def test_an_unknown_service_is_wrong_usage(held: Path) -> None:
+    found = await probe("check", "svc", "nope", "--kubeconfig", str(held))
+
+    assert (found.code, found.out) == (2, "")
+    assert found.err.startswith('probe: Service "nope" not found in namespace "default"')
+
+
+def _led_to(kubeconfig: Path, path: Path, server: str) -> Path:
+    config = json.loads(kubeconfig.read_text())
+    config["clusters"][0]["cluster"]["server"] = server
+    path.write_text(json.dumps(config))
+    return path
+
+
+async def test_an_api_server_that_is_away_cannot_tell(held: Path, tmp_path: Path) -> None:
+    gone = _led_to(held, tmp_path / "gone", "http://127.0.0.1:1")
+
+    for form in ("table", "json"):
+        found = await probe("check", "all", "-A", "--kubeconfig", str(gone), "-o", form)
+        assert (found.code, found.out) == (3, "")
+        assert found.err.startswith("probe: the API server at http://127.0.0.1:1 cannot be reached")
+        assert len(found.err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (None, "does not exist"),
+        ("", "kubeconfig"),
+        (":: {", "is not YAML"),
+        ("[1, 2]", "kubeconfig"),
+        ("kind: Config", "kubeconfig"),
+        ("\x00\x01", "kubeconfig"),
+    ],
+)
+async def test_a_kubeconfig_that_is_none_is_one_sentence(
+    text: str | None, said: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "config"
+    if text is not None:
+        path.write_text(text)
+
+    found = await probe("check", "all", "--kubeconfig", str(path))
+
+    assert (found.code, found.out) == (2, "")
+    assert said in found.err
+    assert len(found.err.splitlines()) == 1
+    assert found.err.startswith("probe: ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("svc",), "Missing argument 'NAME'"),
+        (("nonsense",), "No such command 'nonsense'"),
+        (("all", "-n", "a", "-A"), "-n and -A exclude each other"),
+        (("all", "-o", "xml"), "'xml' is not one of 'table', 'json'"),
+        (("all", "--timeout", "0"), "--timeout: "),
+        (("all", "--timeout", "soon"), "'--timeout': Input should be a valid number"),
+        (
+            ("all", "--config", "/nonexistent/c.yaml"),
+            "--config /nonexistent/c.yaml: cannot be read",
+        ),
+    ],
+)
+async def test_wrong_usage_says_what_is_wrong(arguments: tuple[str, ...], said: str) -> None:
+    found = await probe("check", *arguments)
+
+    assert (found.code, found.out) == (2, "")
+    assert said in found.err
+    assert "Traceback" not in found.err
+
+
+async def test_a_reader_that_leaves_and_a_full_disk_are_no_tracebacks(held: Path) -> None:
+    check = f"check all -A -o json --kubeconfig {held}"
+
+    left = await shell(f"{{ probe {check}; echo $? >&2; }} | true")
+    full = await shell(f"probe {check} >/dev/full")
+
+    assert (left.out, left.err) == ("", "141\n")
+    assert (full.code, full.err) == (
+        2,
+        "probe: the results cannot be written: No space left on device\n",
+    )
+
+
+async def test_ctrl_c_ends_it_at_any_moment_without_a_word(tmp_path: Path) -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen(0)
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        full = [socket.socket() for _ in range(3)]
+        for client in full:
+            client.setblocking(False)
+            client.connect_ex(silent.getsockname())
+        for moment in (0.1, 0.3, 0.6, 1.0, 2.0):
+            async with running("check", "addr", "--timeout", "30", address) as command:
+                await asyncio.sleep(moment)
+                code, seconds = await command.stop(signal.SIGINT)
+                await until(lambda: command.process.returncode is not None)
+            assert code in (130, -signal.SIGINT)
+            assert seconds < 2
+            assert command.lines == []
+        for client in full:
+            client.close()

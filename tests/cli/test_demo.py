@@ -1,0 +1,182 @@
+"""`probe demo` as a person runs it: every incident found by the daemon, and held for others."""
+
+import asyncio
+import json
+import signal
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from probe.cli import demo
+from probe.cli.check import Output
+from probe.cli.commands import app
+from probe.demo import play
+from probe.demo.scenarios import SCENARIOS, Options, Scenario
+from tests.running import KUBECTL, Daemon, daemon, kubectl, probe, running, shell, until
+
+HELD = {
+    "port-mismatch": ("port_mismatch", 1),
+    "no-endpoints": ("no_endpoints", 1),
+    "blackhole": ("blackholed", 1),
+    "invalid-address": ("invalid_target", 2),
+    "rolling-update": ("healthy", 0),
+}
+
+
+@pytest.mark.slow
+async def test_the_tour_finds_every_incident_within_a_minute() -> None:
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+
+    found = await probe("demo", "-o", "json", seconds=120)
+
+    assert found.code == 0, found.err
+    assert loop.time() - began < 60
+    scores = found.document["scenarios"]
+    assert [s["name"] for s in scores] == list(SCENARIOS)
+    for score in scores:
+        assert score["injected"] == sorted(score["found"], key=score["injected"].index)
+        assert (score["missed"], score["false"]) == ([], [])
+    (rollout,) = scores[-1]["rollouts"]
+    assert rollout["workload"] == "Deployment demo-app/web"
+    assert rollout["failed"]["refused"] > 0
+    assert 1 < rollout["removal_lag_seconds"] < 2.5
+    assert 3 <= rollout["recommended_drain_seconds"] <= 5
+
+
+@pytest.mark.slow
+async def test_with_a_drain_longer_than_the_lag_nothing_fails() -> None:
+    found = await probe("demo", "rolling-update", "--drain", "3", "-o", "json")
+
+    assert found.code == 0, found.err
+    (score,) = found.document["scenarios"]
+    assert (score["injected"], score["found"], score["false"]) == ([], [], [])
+    (rollout,) = score["rollouts"]
+    assert rollout["dials"] > 20
+    assert rollout["failed"] == {}
+    assert rollout["removal_lag_seconds"] is None
+    assert rollout["recommended_drain_seconds"] is None
+
+
+@pytest.mark.slow
+async def test_what_is_not_found_is_missed_and_the_exit_code_says_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(play, "FIND_SECONDS", 2.0)
+    real = SCENARIOS["no-endpoints"]
+    expects = ("Service demo-app/cart:8080 lossy",)
+    impossible = Scenario(
+        "impossible", real.story, lambda o: expects, real.set_up, real.inject, real.heal
+    )
+
+    code = await demo._play([impossible], Options(), Output.JSON)
+
+    (score,) = json.loads(capsys.readouterr().out)["scenarios"]
+    assert code == 1
+    assert score["missed"] == ["Service demo-app/cart:8080 lossy"]
+    assert score["false"] == ["Service demo-app/cart:8080 no_endpoints"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", HELD)
+async def test_a_held_scenario_stands_for_others_until_it_is_ended(
+    name: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "kubeconfig"
+    flags = ("--hold", name, "--write-kubeconfig", str(path))
+    async with running("demo", *flags) as command:
+        await until(lambda: path.exists() or command.process.returncode is not None)
+        assert path.stat().st_mode & 0o777 == 0o600
+        arguments = ("-n", "demo-app", "--kubeconfig", str(path), "--timeout", "1", "-o", "json")
+        found = await probe("check", "all", *arguments)
+        assert (found.document["verdict"], found.code) == HELD[name]
+
+        code, seconds = await command.stop(signal.SIGTERM if "port" in name else signal.SIGINT)
+    assert (code, path.exists()) == (0, False)
+    assert seconds < 3
+    assert [line.partition(":")[0] for line in command.lines] == [f"holding {name}"]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(KUBECTL is None, reason="no kubectl in KUBEBUILDER_ASSETS")
+async def test_what_kubectl_changes_in_a_held_cluster_has_its_effect(tmp_path: Path) -> None:
+    path = tmp_path / "kubeconfig"
+    flags = ("--hold", "rolling-update", "--write-kubeconfig", str(path))
+    quick = ("--interval", "0.5", "--timeout", "1", "--settle", "0")
+    async with running("demo", *flags):
+        await until(path.exists)
+        async with daemon(path, *quick, "--linger", "4") as watching:
+
+            async def becomes(verdict: str) -> None:
+                async def is_so() -> bool:
+                    return await watching.verdict("demo-app", "web") == verdict
+
+                await until(is_so, 30, every=0.2)
+
+            await becomes("healthy")
+            await kubectl(path, "-n", "demo-app", "rollout", "restart", "deploy/web")
+            await becomes("drain_race")
+            await kubectl(path, "-n", "demo-app", "rollout", "status", "deploy/web")
+            await becomes("healthy")
+            await kubectl(path, "-n", "demo-app", "scale", "deploy/web", "--replicas=0")
+            await becomes("no_endpoints")
+            await kubectl(path, "-n", "demo-app", "scale", "deploy/web", "--replicas=2")
+            await becomes("healthy")
+            await kubectl(path, "-n", "demo-app", "delete", "svc", "web")
+            await until(lambda: _gone(watching))
+
+            kinds = [c["kind"] for c in (await watching.json("/api/v1/changes"))["changes"]]
+            assert {"rollout", "rollout_end", "scale", "service_removed"} <= set(kinds)
+
+
+async def _gone(watching: Daemon) -> bool:
+    return (await watching.get("/api/v1/services/demo-app/web"))[0] == 404
+
+
+@pytest.mark.slow
+async def test_ctrl_c_ends_it_at_any_moment_without_a_traceback() -> None:
+    for moment in (0.2, 0.8, 2.0, 4.5):
+        async with running("demo", "blackhole") as command:
+            await asyncio.sleep(moment)
+            code, seconds = await command.stop(signal.SIGINT)
+        assert code in (130, -signal.SIGINT)
+        assert seconds < 5
+        assert command.lines == []
+
+
+@pytest.mark.slow
+async def test_a_reader_that_leaves_ends_it_quietly() -> None:
+    found = await shell("{ probe demo no-endpoints; echo $? >&2; } | head -1")
+
+    assert "setting up healthy Services" in found.out
+    assert found.err == "141\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("nope",), "there is no scenario 'nope': choose from tour, port-mismatch"),
+        (("--hold", "nope", "--write-kubeconfig", "{folder}/k"), "there is no scenario 'nope'"),
+        (("--hold", "blackhole"), "--hold wants --write-kubeconfig FILE"),
+        (("--write-kubeconfig", "{folder}/k"), "--write-kubeconfig is for --hold"),
+        (("tour", "--hold", "blackhole"), "--hold takes the place of the scenarios"),
+        (("--hold", "blackhole", "--write-kubeconfig", "/no/k"), "its directory does not exist"),
+        (("--hold", "blackhole", "--write-kubeconfig", "{folder}"), "it is a directory"),
+        (("--hold", "blackhole", "--write-kubeconfig", "{folder}/mine"), "is no sandbox's"),
+        (("--proxy-lag", "2", "--drain", "2"), "are too close"),
+        (("--proxy-lag", "-1"), "'--proxy-lag'"),
+        (("--drain", "31"), "'--drain'"),
+        (("-o", "xml"), "'xml' is not one of 'table', 'json'"),
+    ],
+)
+def test_wrong_usage_is_told_before_anything_starts(
+    arguments: tuple[str, ...], said: str, tmp_path: Path
+) -> None:
+    (tmp_path / "mine").write_text("clusters: []")
+
+    found = CliRunner().invoke(app, ["demo", *(a.format(folder=tmp_path) for a in arguments)])
+
+    assert (found.exit_code, found.stdout) == (2, "")
+    assert said in found.stderr
+    assert (tmp_path / "mine").read_text() == "clusters: []"

@@ -1,0 +1,199 @@
+"""`probe run`: its settings, and the whole daemon beside a cluster that is held."""
+
+import asyncio
+import re
+import signal
+import socket
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from probe.cli.commands import app
+from probe.settings import Settings
+from tests.running import KUBECTL, Daemon, daemon, kubectl, probe, running, shell, total, until
+
+HERE = {"namespace": "demo-app", "service": "backend-v1", "port": "8080"}
+
+WRONG = [
+    (("--interval", "0"), {}, "--interval: Input should be greater than or equal to 0.1"),
+    (("--interval", "soon"), {}, "--interval: "),
+    ((), {"PROBE_TIMEOUT": "-1"}, "PROBE_TIMEOUT: "),
+    (("--listen", "9797"), {}, "--listen: '9797' is not HOST:PORT"),
+    (("--listen", "127.0.0.1:99999"), {}, "--listen: '127.0.0.1:99999' is not HOST:PORT"),
+    (("--allow-targets", "10.0.0.0/8,nonsense"), {}, "--allow-targets: 'nonsense' "),
+    (("--manual-targets", "10.1.2.3/8"), {}, "--manual-targets: 10.1.2.3/8 has host bits set"),
+    (("--namespaces", "a", "--deny-namespaces", "a"), {}, "name the same namespace"),
+    (("--peers", "edgeprobe"), {}, "--peers: write it as NAMESPACE/NAME"),
+    (("--log-level", "loud"), {}, "--log-level: "),
+    (("--dial-mysql", "maybe"), {}, "--dial-mysql: "),
+    (("--config", "/nonexistent.yaml"), {}, "--config /nonexistent.yaml: cannot be read"),
+    ((), {"PROBE_CONFIG": "/nonexistent.yaml"}, "/nonexistent.yaml: cannot be read"),
+    (("--kubeconfig", "/nonexistent"), {}, "kubeconfig /nonexistent does not exist"),
+    (("--kubeconfig", "/dev/null"), {}, "kubeconfig /dev/null "),
+    (("--nonsense", "1"), {}, "No such option: --nonsense"),
+]
+
+
+@pytest.mark.parametrize(("flags", "env", "said"), WRONG)
+def test_a_wrong_setting_is_one_sentence_that_names_it(
+    flags: tuple[str, ...], env: dict[str, str], said: str
+) -> None:
+    found = CliRunner().invoke(app, ["run", *flags], env=env)
+
+    assert (found.exit_code, found.stdout) == (2, "")
+    assert said in found.stderr
+    assert found.stderr.startswith(("probe: ", "Usage: "))
+    assert found.stderr.startswith("Usage: ") or len(found.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("interval: never", "interval in {file}: "),
+        ("intervall: 3", "intervall in {file}: there is no such setting"),
+        ("- interval", "--config {file}: must hold a mapping of settings to values"),
+        ("interval: [", "--config {file}: is not YAML"),
+        ("allow-targets: [nonsense]", "allow_targets in {file}: 'nonsense' "),
+    ],
+)
+def test_a_wrong_line_in_the_file_is_named_with_the_file(
+    text: str, said: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "probe.yaml"
+    file.write_text(text)
+
+    found = CliRunner().invoke(app, ["run", "--config", str(file)])
+
+    assert (found.exit_code, found.stdout) == (2, "")
+    assert found.stderr.startswith(f"probe: {said.format(file=file)}")
+    assert len(found.stderr.splitlines()) == 1
+
+
+def test_the_help_lists_every_setting_with_its_variable() -> None:
+    found = CliRunner().invoke(app, ["run", "--help"])
+
+    words = set(re.findall(r"--[a-z-]+|PROBE_[A-Z_]+", found.stdout))
+    names = ["config", *Settings.model_fields]
+    assert {f"--{n.replace('_', '-')}" for n in names} | {"--help"} == {
+        w for w in words if w.startswith("--")
+    }
+    assert {f"PROBE_{n.upper()}" for n in names} <= words
+
+
+@pytest.mark.slow
+async def test_an_address_that_cannot_be_listened_on_is_named(held: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        for listen, said in (
+            (address, "in use"),
+            ("192.0.2.1:0", "annot assign"),
+            ("no-such-host.invalid:0", "not known"),
+        ):
+            found = await probe("run", "--kubeconfig", str(held), "--listen", listen)
+            assert found.code == 2
+            assert f"probe: --listen {listen}: " in found.err
+            assert said in found.err
+            assert "Traceback" not in found.err
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(KUBECTL is None, reason="no kubectl in KUBEBUILDER_ASSETS")
+async def test_with_default_settings_the_mismatch_is_found_and_its_end_as_well(
+    held_alone: Path,
+) -> None:
+    async with daemon(held_alone) as found:
+        refused = {**HERE, "result": "refused"}
+        await until(lambda: _verdict(found, "port_mismatch"), 10)
+        before = await found.value("edgeprobe_dials_total", **refused)
+        await until(lambda: _above(found, before, refused), 15)
+        assert await found.value("edgeprobe_dials_total", kind="candidate", result="connected") == 2
+
+        patch = '{"spec":{"ports":[{"port":8080,"targetPort":8080}]}}'
+        await kubectl(held_alone, "-n", "demo-app", "patch", "svc", "backend-v1", "-p", patch)
+        await until(lambda: _verdict(found, "healthy"), 20)
+
+        edit = (await found.json("/api/v1/changes"))["changes"]
+        edits = [(c["by"], c["detail"]) for c in edit if c["kind"] == "service_edit"]
+        assert edits == [("kubectl-patch", "port 8080: targetPort 8081 -> 8080")]
+
+        code, seconds = await found.command.stop(signal.SIGTERM)
+        assert code == 0
+        assert seconds < 2
+    turns = [r for r in found.command.records if "was" in r]
+    assert [(t["level"], t["service"], t["was"], t["verdict"]) for t in turns] == [
+        ("warning", "backend-v1", "unknown", "port_mismatch"),
+        ("info", "backend-v1", "port_mismatch", "healthy"),
+    ]
+    assert len(found.command.lines) < 15
+    assert found.command.records[-1]["message"] == "stopped"
+
+
+async def _verdict(found: Daemon, verdict: str) -> bool:
+    return await found.value("edgeprobe_verdict", **HERE, verdict=verdict) == 1
+
+
+async def _above(found: Daemon, before: float, labels: dict[str, str]) -> bool:
+    return await found.value("edgeprobe_dials_total", **labels) > before
+
+
+@pytest.mark.slow
+async def test_two_daemons_share_the_caps_and_one_takes_over_when_the_other_leaves(
+    held: Path,
+) -> None:
+    """At 0.5 s each would dial everything twice a second: together they may not exceed that."""
+    flags = ("--interval", "0.5", "--timeout", "1", "--settle", "0")
+    async with (
+        daemon(held, *flags, node="a") as first,
+        daemon(held, *flags, node="b") as second,
+    ):
+        for found in (first, second):
+            await until(lambda found=found: _verdict(found, "port_mismatch"), 20)
+        await asyncio.sleep(3)
+        seconds = 10.0
+        before = await _dials(first, second)
+        await asyncio.sleep(seconds)
+        shared = {k: n - before[k] for k, n in (await _dials(first, second)).items()}
+
+        # Two endpoints, one ClusterIP; the cap is 2/s each, and jitter may add a dial.
+        for node in ("a", "b"):
+            assert 0.7 * 2 * seconds < shared[node, "endpoint"] <= 1.1 * 2 * seconds
+            assert 0.7 * seconds < shared[node, "service"] <= 1.1 * seconds
+
+        assert (await second.command.stop())[0] == 0
+        await asyncio.sleep(3)
+        before = await _dials(first)
+        await asyncio.sleep(5)
+        alone = {k: n - before[k] for k, n in (await _dials(first)).items()}
+        assert 0.7 * 4 * 5 < alone["a", "endpoint"] <= 1.1 * 4 * 5
+        assert await first.value("edgeprobe_edges", state="down") == 3
+
+
+async def _dials(*daemons: Daemon) -> dict[tuple[str, str], float]:
+    """The dials that each node has made, by kind."""
+    pages = [(await found.get("/metrics"))[1] for found in daemons]
+    return {
+        (node, kind): total(page, "edgeprobe_dials_total", {"node": node, "kind": kind})
+        for node, page in zip(("a", "b"), pages, strict=False)
+        for kind in ("endpoint", "service")
+    }
+
+
+@pytest.mark.slow
+async def test_signals_end_it_at_any_moment_without_a_traceback(held: Path) -> None:
+    arguments = ("run", "--kubeconfig", str(held), "--listen", "127.0.0.1:0")
+    for number in (signal.SIGINT, signal.SIGTERM):
+        for moment in (0.1, 0.4, 0.8, 1.5):
+            async with running(*arguments) as command:
+                await asyncio.sleep(moment)
+                code, seconds = await command.stop(number)
+            assert code in (0, 130, -number)
+            assert seconds < 2
+            assert "Traceback" not in "".join(command.lines)
+
+
+@pytest.mark.slow
+async def test_a_reader_that_leaves_the_help_is_no_traceback() -> None:
+    found = await shell("probe run --help | head -1")
+
+    assert (found.out.split()[0], found.err) == ("Usage:", "")

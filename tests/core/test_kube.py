@@ -1,0 +1,338 @@
+import json
+from contextlib import suppress
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from probe.core import kube, wire
+from probe.core.edges import Endpoint, EndpointSlice, Service
+from probe.core.kube import BadObject, Workload
+
+RESOURCES = {resource.name: resource for resource in kube.RESOURCES}
+META = {"name": "backend-v1", "namespace": "demo-app"}
+
+
+def fact(resource: str, obj: dict[str, Any]) -> Any:
+    """The fact of an object as the API server sends it."""
+    found = RESOURCES[resource]
+    return found.fact(msgspec.json.decode(json.dumps(obj).encode(), type=found.wire))
+
+
+def service(**spec: Any) -> Service:
+    found = fact("services", {"metadata": META, "spec": spec})
+    assert isinstance(found, Service)
+    return found
+
+
+def endpoint(**fields: Any) -> Endpoint:
+    obj = {
+        "metadata": META,
+        "addressType": "IPv4",
+        "endpoints": [{"addresses": ["10.0.0.1"], **fields}],
+    }
+    found = fact("endpointslices", obj)
+    assert isinstance(found, EndpointSlice)
+    return found.endpoints[0]
+
+
+def workload(
+    resource: str = "deployments", *, pod: Any = None, status: Any = None, **spec: Any
+) -> Workload:
+    template = {"spec": pod if pod is not None else {}}
+    meta = {**META, "generation": 2}
+    found = fact(
+        resource, {"metadata": meta, "spec": {"template": template, **spec}, "status": status}
+    )
+    assert isinstance(found, Workload)
+    return found
+
+
+# Services.
+
+
+def test_what_the_api_fills_in_may_be_missing() -> None:
+    found = service(clusterIP="10.96.0.1", ports=[{"port": 80}])
+
+    assert found.cluster_ips == ("10.96.0.1",)
+    assert found.type == "ClusterIP"
+    assert [(p.name, p.protocol, p.target_port) for p in found.ports] == [("", "TCP", 80)]
+
+
+def test_16_a_headless_service_has_no_cluster_ip_to_dial() -> None:
+    assert service(clusterIP="None", clusterIPs=["None"]).headless
+    assert service(clusterIP="").headless
+
+
+def test_22_both_cluster_ips_of_a_dual_stack_service_are_kept() -> None:
+    found = service(clusterIP="10.96.0.1", clusterIPs=["10.96.0.1", "fd00::1"])
+
+    assert found.cluster_ips == ("10.96.0.1", "fd00::1")
+
+
+@pytest.mark.parametrize(
+    ("value", "out"), [("false", True), ("False", True), ("true", False), ("", False)]
+)
+def test_a_service_opts_out_by_its_annotation(value: str, out: bool) -> None:
+    meta = {**META, "annotations": {"edgeprobe.dev/probe": value}}
+
+    assert fact("services", {"metadata": meta, "spec": {}}).opted_out == out
+
+
+def test_the_author_is_who_wrote_last_and_not_a_status() -> None:
+    fields = [
+        {"manager": "argocd", "time": "2026-11-20T10:00:00Z"},
+        {"manager": "kubectl-patch", "time": "2026-11-20T11:00:00Z"},
+        {"manager": "controller", "time": "2026-11-20T12:00:00Z", "subresource": "status"},
+        {"manager": "timeless"},
+    ]
+    author = fact("services", {"metadata": {**META, "managedFields": fields}, "spec": {}}).author
+
+    assert (author.manager, author.time) == ("kubectl-patch", "2026-11-20T11:00:00Z")
+    assert service().author is None
+
+
+@pytest.mark.parametrize(
+    ("resource", "obj"),
+    [
+        ("services", {"metadata": META}),
+        ("services", {"metadata": META, "spec": None}),
+        ("services", {"metadata": {"name": "a"}, "spec": {}}),
+        ("endpointslices", {"metadata": {"namespace": "a"}}),
+        ("deployments", {"metadata": META}),
+        ("deployments", {"metadata": META, "spec": {}}),
+        ("deployments", {"metadata": META, "spec": {"template": {}}}),
+    ],
+)
+def test_an_object_without_what_its_fact_needs_is_a_bad_object(resource: str, obj: Any) -> None:
+    with pytest.raises(BadObject):
+        fact(resource, obj)
+
+
+# EndpointSlices.
+
+
+def test_14_conditions_that_are_missing_mean_what_the_api_says() -> None:
+    bare, unready = endpoint(), endpoint(conditions={"ready": False})
+
+    assert (bare.ready, bare.serving, bare.terminating) == (True, True, False)
+    assert (unready.ready, unready.serving) == (False, False)
+    assert endpoint(conditions={"ready": False, "serving": True, "terminating": True}).serving
+
+
+def test_an_endpoint_knows_its_node_and_its_pod_but_no_other_kind_of_object() -> None:
+    found = endpoint(nodeName="n", targetRef={"kind": "Pod", "name": "p"})
+
+    assert (found.node, found.pod) == ("n", "p")
+    assert endpoint(targetRef={"kind": "Node", "name": "p"}).pod == ""
+
+
+def test_15_endpoints_without_an_address_are_left_out() -> None:
+    obj = {"metadata": META, "endpoints": [{"addresses": []}, {"addresses": None}, {}]}
+
+    assert fact("endpointslices", obj).endpoints == ()
+
+
+# Workloads.
+
+
+def test_20_native_sidecars_are_read_and_ordinary_init_containers_are_not() -> None:
+    pod = {
+        "containers": [{"name": "app", "image": "app:1", "ports": [{"containerPort": 8080}]}],
+        "initContainers": [
+            {"name": "mesh", "restartPolicy": "Always", "ports": [{"containerPort": 15001}]},
+            {"name": "migrate", "ports": [{"containerPort": 9999}]},
+        ],
+    }
+    found = workload(pod=pod)
+
+    assert [(d.port, d.auxiliary) for d in found.declared] == [(8080, False), (15001, True)]
+    assert found.images == ("app:1",)
+
+
+def test_declared_ports_come_from_ports_probes_environment_and_arguments() -> None:
+    container = {
+        "name": "app",
+        "ports": [{"containerPort": 1, "protocol": "UDP"}, {"containerPort": 2, "name": "web"}],
+        "env": [{"name": "LISTEN_ADDR", "value": ":3"}, {"name": "PORT", "valueFrom": {}}],
+        "command": ["serve", "--port=4"],
+        "args": ["--listen", ":5"],
+        "readinessProbe": {"httpGet": {"port": "web"}},
+        "livenessProbe": {"tcpSocket": {"port": 6}},
+        "startupProbe": {"grpc": {"port": 7}},
+    }
+
+    assert [d.port for d in workload(pod={"containers": [container]}).declared] == [
+        3,
+        4,
+        5,
+        2,
+        6,
+        7,
+    ]
+
+
+def test_invalid_destinations_of_the_workload_are_found() -> None:
+    env = [{"name": "BACKEND_ADDR", "value": "0:80"}]
+
+    assert [s for s, _ in workload(pod={"containers": [{"name": "a", "env": env}]}).invalid] == [
+        "env"
+    ]
+
+
+def test_defaults_of_a_workload_are_those_of_the_api() -> None:
+    found = workload()
+
+    assert (found.replicas, found.progress_deadline_seconds, found.grace_seconds) == (1, 600, 30)
+    assert workload(pod={"terminationGracePeriodSeconds": 0}).grace_seconds == 0
+
+
+@pytest.mark.parametrize(
+    ("status", "complete"),
+    [
+        (None, False),
+        (
+            {"observedGeneration": 1, "replicas": 2, "updatedReplicas": 2, "availableReplicas": 2},
+            False,
+        ),
+        (
+            {"observedGeneration": 2, "replicas": 2, "updatedReplicas": 2, "availableReplicas": 2},
+            True,
+        ),
+        (
+            {"observedGeneration": 2, "replicas": 3, "updatedReplicas": 2, "availableReplicas": 2},
+            False,
+        ),
+        (
+            {"observedGeneration": 2, "replicas": 2, "updatedReplicas": 1, "availableReplicas": 2},
+            False,
+        ),
+        (
+            {"observedGeneration": 2, "replicas": 2, "updatedReplicas": 2, "availableReplicas": 1},
+            False,
+        ),
+    ],
+)
+def test_a_deployment_is_complete_when_kubectl_says_so(status: Any, complete: bool) -> None:
+    assert workload(replicas=2, status=status).complete == complete
+
+
+@pytest.mark.parametrize(
+    ("status", "complete"),
+    [
+        ({"readyReplicas": 2, "currentRevision": "a", "updateRevision": "a"}, True),
+        ({"readyReplicas": 2, "currentRevision": "a", "updateRevision": "b"}, False),
+        ({"readyReplicas": 1}, False),
+        ({"readyReplicas": 2}, True),
+    ],
+)
+def test_a_stateful_set_is_complete_at_one_revision(status: Any, complete: bool) -> None:
+    status = {"observedGeneration": 2, **status}
+
+    assert workload("statefulsets", replicas=2, status=status).complete == complete
+
+
+@pytest.mark.parametrize(
+    ("updated", "available", "complete", "rolling"),
+    [(3, 3, True, False), (2, 3, False, True), (3, 2, False, False)],
+)
+def test_a_daemon_set_is_complete_on_all_of_its_nodes(
+    updated: int, available: int, complete: bool, rolling: bool
+) -> None:
+    status = {
+        "observedGeneration": 2,
+        "desiredNumberScheduled": 3,
+        "updatedNumberScheduled": updated,
+        "numberAvailable": available,
+    }
+    found = workload("daemonsets", status=status)
+
+    assert (found.complete, found.rolling) == (complete, rolling)
+
+
+def test_rolling_and_stuck_are_read_off_the_status() -> None:
+    late = {"conditions": [{"type": "Progressing", "reason": "ProgressDeadlineExceeded"}]}
+
+    assert workload(status={"replicas": 3, "updatedReplicas": 1}).rolling
+    assert not workload(status={"replicas": 2, "updatedReplicas": 2}).rolling
+    assert not workload().rolling
+    assert workload(status=late).stuck
+    assert not workload(status={}).stuck
+
+
+# What is asked for.
+
+
+def test_41_endpoints_are_read_from_slices_only() -> None:
+    assert [r.name for r in kube.RESOURCES] == [
+        "services",
+        "endpointslices",
+        "deployments",
+        "statefulsets",
+        "daemonsets",
+    ]
+    assert [r.name for r in kube.RESOURCES if r.required] == ["services", "endpointslices"]
+
+
+def test_a_resource_knows_its_path_and_its_group() -> None:
+    assert (kube.SERVICES.group, kube.SERVICES.path()) == ("", "/api/v1/services")
+    assert kube.SLICES.group == "discovery.k8s.io"
+    assert kube.SLICES.path("demo-app") == (
+        "/apis/discovery.k8s.io/v1/namespaces/demo-app/endpointslices"
+    )
+
+
+# Anything at all.
+
+json_values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3)
+    ),
+    max_leaves=5,
+)
+NAMES = sorted(
+    {f for c in vars(wire).values() if isinstance(c, type) for f in getattr(c, "__slots__", ())}
+)
+objects = st.recursive(
+    json_values | st.just({"name": "a", "namespace": "b"}),
+    lambda inner: (
+        st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from(NAMES), inner, max_size=5)
+    ),
+    max_leaves=20,
+)
+
+
+@given(st.sampled_from(sorted(RESOURCES)), objects)
+def test_anything_is_a_fact_a_bad_object_or_no_wire_form(resource: str, obj: Any) -> None:
+    found = RESOURCES[resource]
+    with suppress(BadObject, msgspec.ValidationError):
+        found.fact(msgspec.json.decode(json.dumps(obj).encode(), type=found.wire))
+
+
+whole = st.fixed_dictionaries(
+    {"metadata": st.just(META)},
+    optional={
+        "spec": st.fixed_dictionaries(
+            {}, optional={"template": objects, "ports": objects, "selector": objects}
+        ),
+        "status": objects,
+        "endpoints": objects,
+        "ports": objects,
+    },
+)
+
+
+@given(st.sampled_from(sorted(RESOURCES)), whole)
+def test_anything_below_good_metadata_is_a_fact_a_bad_object_or_no_wire_form(
+    resource: str, obj: Any
+) -> None:
+    found = RESOURCES[resource]
+    with suppress(BadObject, msgspec.ValidationError):
+        found.fact(msgspec.json.decode(json.dumps(obj).encode(), type=found.wire))

@@ -1,0 +1,283 @@
+from math import inf
+
+from probe.core import kube
+from probe.core.changes import Change, ChangeKind
+from probe.core.edges import EndpointSlice, Service
+from probe.core.kube import Workload
+from probe.core.mirror import CHANGES_KEPT, ROLLOUTS_KEPT, Mirror
+from probe.core.results import Result
+from tests.core.facts import endpoint, leaving, port, service, slice_of, workload
+
+KEY = ("demo-app", "backend-v1")
+ROLLOUT = ("Deployment", "demo-app", "backend-v1")
+
+
+def mirror(*facts: Service | EndpointSlice | Workload) -> Mirror:
+    """A mirror whose first lists held these, at second 0."""
+    found = Mirror(linger=30.0)
+    for name, kind in (
+        ("services", Service),
+        ("endpointslices", EndpointSlice),
+        ("deployments", Workload),
+    ):
+        listed = tuple(f for f in facts if isinstance(f, kind))
+        found.apply(kube.Listed(name, listed), 0.0)
+    return found
+
+
+def store(held: Mirror, fact: Service | EndpointSlice | Workload, now: float) -> list[Change]:
+    names = {Service: "services", EndpointSlice: "endpointslices", Workload: "deployments"}
+    return held.apply(kube.Stored(names[type(fact)], fact), now)
+
+
+def kinds(found: list[Change]) -> list[str]:
+    return [str(change.kind) for change in found]
+
+
+def test_the_first_list_is_no_news_and_older_than_anything() -> None:
+    held = mirror(service(), slice_of("10.0.0.1"), workload())
+
+    assert held.synced
+    assert not held.changes
+    assert held.services[KEY].since == -inf
+    assert held.services[KEY].endpoint_since == {"10.0.0.1": -inf}
+
+
+def test_a_later_list_tells_what_changed_in_between() -> None:
+    held = mirror(service(), slice_of("10.0.0.1"))
+    found = held.apply(kube.Listed("services", (service(port(8080, 8081)),)), 9.0)
+    gone = held.apply(kube.Listed("services", ()), 10.0)
+
+    assert kinds(found) == ["service_edit"]
+    assert kinds(gone) == ["service_removed"]
+    assert list(held.changes) == [*found, *gone]
+
+
+def test_a_list_of_one_namespace_says_nothing_of_the_others() -> None:
+    held = mirror(service(), service(namespace="shop"))
+    held.apply(kube.Listed("services", (), "shop"), 1.0)
+
+    assert set(held.services) == {KEY}
+
+
+def test_without_its_namespaces_all_listed_a_mirror_is_not_in_sync() -> None:
+    held = Mirror(30.0, {"a", "b"})
+    synced = []
+    for name, namespace in (
+        ("services", "a"),
+        ("endpointslices", "a"),
+        ("services", "b"),
+        ("endpointslices", "b"),
+    ):
+        held.apply(kube.Listed(name, (), namespace), 1.0)
+        synced.append(held.synced)
+
+    assert synced == [False, False, False, True]
+    held = Mirror(30.0, {"a", "b"})
+    for name in ("services", "endpointslices"):
+        held.apply(kube.Listed(name, ()), 1.0)
+    assert held.synced  # one list of everything will do
+
+
+def test_what_a_first_list_lacks_is_gone_now_and_not_long_ago() -> None:
+    held = Mirror(30.0)
+    store(held, service(), 1.0)
+    store(held, slice_of("10.0.0.1"), 1.0)
+    found = [
+        *held.apply(kube.Listed("services", ()), 2.0),
+        *held.apply(kube.Listed("endpointslices", (slice_of(),)), 3.0),
+    ]
+
+    assert kinds(found) == ["service_removed"]
+    assert found[0].at == 2.0
+    assert [r.at for r in held.services[KEY].removals] == [3.0]
+
+
+def test_slices_may_come_before_their_service_and_stay_after_it() -> None:
+    held = mirror()
+    store(held, slice_of("10.0.0.1"), 1.0)
+    assert held.services[KEY].service is None
+
+    store(held, service(), 2.0)
+    assert held.services[KEY].since == 2.0
+    held.apply(kube.Removed("services", *KEY), 3.0)
+    assert held.services[KEY].service is None
+    held.apply(kube.Removed("endpointslices", "demo-app", "backend-v1-x"), 4.0)
+    assert not held.services
+
+
+def test_a_slice_may_change_its_service() -> None:
+    held = mirror(service(), service(name="other"), slice_of("10.0.0.1"))
+    store(held, slice_of("10.0.0.1", service="other", name="backend-v1-x"), 1.0)
+
+    assert not held.services[KEY].slices
+    assert set(held.services["demo-app", "other"].endpoints) == {"10.0.0.1"}
+
+
+def test_removing_what_is_not_there_changes_nothing() -> None:
+    held = mirror()
+
+    for name in ("services", "endpointslices", "deployments"):
+        assert held.apply(kube.Removed(name, *KEY), 1.0) == []
+
+
+def test_an_endpoint_is_new_when_its_address_or_its_pod_is() -> None:
+    held = mirror(service(), slice_of("10.0.0.1"))
+    store(held, slice_of("10.0.0.1", "10.0.0.2"), 5.0)
+    store(held, slice_of(endpoint("10.0.0.1", pod="other"), "10.0.0.2"), 7.0)
+
+    assert held.services[KEY].endpoint_since == {"10.0.0.1": 7.0, "10.0.0.2": 5.0}
+    store(held, slice_of("10.0.0.2"), 8.0)
+    assert set(held.services[KEY].endpoint_since) == {"10.0.0.2"}
+
+
+def test_an_endpoint_is_removed_when_it_terminates_goes_or_is_replaced() -> None:
+    held = mirror(
+        service(), slice_of("10.0.0.1", "10.0.0.2", "10.0.0.3", endpoint("10.0.0.4", ready=False))
+    )
+    store(held, slice_of(leaving("10.0.0.1"), endpoint("10.0.0.3", pod="other")), 5.0)
+    store(held, slice_of(endpoint("10.0.0.3", pod="other")), 6.0)
+
+    removed = [(r.address, r.at) for r in held.services[KEY].removals]
+    assert removed == [("10.0.0.1", 5.0), ("10.0.0.2", 5.0), ("10.0.0.3", 5.0)]
+
+
+def test_a_removal_is_closed_after_its_window_and_only_a_seen_lag_is_kept() -> None:
+    held = mirror(service(), slice_of("10.0.0.1", "10.0.0.2"))
+    store(held, slice_of(), 5.0)
+    held.services[KEY].removals[0].last_failure = 15.0
+    held.tick(64.9)
+    assert len(held.services[KEY].removals) == 2
+
+    held.tick(65.0)
+    assert held.services[KEY].removals == []
+    assert held.lags == [10.0]
+
+
+# Rollouts.
+
+
+def test_a_rollout_runs_from_the_change_until_it_is_complete_and_nothing_terminates() -> None:
+    held = mirror(service(), slice_of("10.0.0.1"), workload())
+    begun = store(held, workload(image="app:2", complete=False), 10.0)
+    store(held, slice_of("10.0.0.2", leaving("10.0.0.1")), 20.0)
+    still = store(held, workload(image="app:2"), 21.0)
+    ended = store(held, slice_of("10.0.0.2"), 30.0)
+
+    assert kinds(begun) == ["rollout"]
+    assert still == []
+    assert kinds(ended) == ["endpoint", "rollout_end"]
+    assert ended[1].detail == "complete after 20 s"
+    (rollout,) = held.rollouts_of(KEY)
+    assert rollout.ended == 30.0
+
+
+def test_a_rollout_lingers_and_is_reported_when_that_is_over() -> None:
+    held = mirror(service(), workload())
+    store(held, workload(image="app:2", complete=False), 10.0)
+    store(held, workload(image="app:2"), 20.0)
+    assert held.tick(49.9) == []
+
+    assert kinds(held.tick(50.0)) == ["rollout_report"]
+    assert held.rollouts_of(KEY) == ()
+    assert [r.outcome for r in held.last_rollouts_of(KEY)] == ["complete"]
+
+
+def test_a_further_change_prolongs_a_running_rollout_and_replaces_an_ended_one() -> None:
+    held = mirror(service(), workload(deadline=100))
+    store(held, workload(image="app:2", complete=False, deadline=100), 10.0)
+    store(held, workload(image="app:3", complete=False, deadline=100), 50.0)
+    (rollout,) = held.rollouts_of(KEY)
+    assert (rollout.started, rollout.deadline) == (10.0, 150.0)
+
+    store(held, workload(image="app:3"), 60.0)
+    store(held, workload(image="app:4", complete=False), 61.0)
+    (again,) = held.rollouts_of(KEY)
+    assert (again.started, again.ended) == (61.0, None)
+    assert list(held.finished) == [rollout]
+
+
+def test_a_rollout_already_under_way_when_we_start_is_known() -> None:
+    held = mirror(workload(rolling=True, complete=False), service())
+    (rollout,) = held.rollouts_of(KEY)
+
+    assert (rollout.started, rollout.detail) == (0.0, "already in progress")
+    assert not held.changes
+
+
+def test_pods_being_replaced_begin_a_rollout_whatever_changed() -> None:
+    held = mirror(service(), workload())
+    found = store(held, workload(rolling=True, complete=False), 10.0)
+
+    assert kinds(found) == ["rollout"]
+    assert len(held.rollouts_of(KEY)) == 1
+
+
+def test_the_services_behind_a_rollout_may_be_learned_later() -> None:
+    held = mirror(workload(rolling=True, complete=False))
+    assert held.rollouts_of(KEY) == ()
+
+    store(held, service(), 1.0)
+    assert len(held.rollouts_of(KEY)) == 1
+    store(held, service(namespace="shop"), 1.0)
+    assert held.rollouts_of(("shop", "backend-v1")) == ()
+    store(held, service(selector=(("app", "other"),)), 2.0)
+    assert held.rollouts_of(KEY) == ()
+
+
+def test_a_deleted_workload_ends_its_rollout() -> None:
+    held = mirror(service(), workload())
+    store(held, workload(image="app:2", complete=False), 10.0)
+    found = held.apply(kube.Removed("deployments", *KEY), 11.0)
+
+    assert [c.detail for c in found] == ["deleted after 1 s"]
+    store(
+        held, service(selector=(("app", "x"),)), 12.0
+    )  # a rollout without a workload stands still
+    assert len(held.rollouts_of(KEY)) == 1
+
+
+def test_a_rollout_that_hangs_ends_by_itself() -> None:
+    held = mirror(service(), workload(deadline=60))
+    store(held, workload(image="app:2", complete=False, deadline=60), 10.0)
+    assert held.tick(69.0) == []
+
+    assert [c.detail for c in held.tick(70.0)] == ["overdue after 60 s"]
+
+
+def test_services_and_workloads_find_each_other_by_selector_and_namespace() -> None:
+    held = mirror(
+        service(),
+        service(name="other", selector=(("app", "x"),)),
+        service(name="none", selector=()),
+        service(namespace="shop"),
+    )
+
+    assert held.services_of(workload()) == ("backend-v1",)
+    store(held, workload(), 1.0)
+    store(held, workload(name="canary"), 1.0)
+    names = [w.name for w in held.workloads_of(service())]
+    assert names == ["backend-v1", "canary"]
+    assert list(held.workloads_of(service(selector=()))) == []
+
+
+def test_failures_of_a_removed_service_are_forgotten() -> None:
+    held = mirror(service(), service(name="other"))
+    held.rollout_failures[ROLLOUT, "backend-v1", Result.REFUSED] += 1
+    held.rollout_failures[ROLLOUT, "other", Result.REFUSED] += 1
+    held.apply(kube.Removed("services", *KEY), 1.0)
+
+    assert list(held.rollout_failures) == [(ROLLOUT, "other", Result.REFUSED)]
+
+
+def test_what_is_remembered_is_bounded() -> None:
+    held = mirror(service(), workload())
+    for i in range(2 * CHANGES_KEPT):
+        store(held, service(port(8080, 1 + i % 2)), float(i))
+    for i in range(2 * ROLLOUTS_KEPT):
+        store(held, workload(image=f"app:{i}", complete=False), 5000.0 + 100 * i)
+        store(held, workload(image=f"app:{i}"), 5001.0 + 100 * i)
+        held.tick(5050.0 + 100 * i)
+
+    assert (len(held.changes), len(held.finished)) == (CHANGES_KEPT, ROLLOUTS_KEPT)
+    assert ChangeKind.ROLLOUT_REPORT in {c.kind for c in held.changes}

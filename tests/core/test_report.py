@@ -1,0 +1,224 @@
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from probe.core import report
+from probe.core.edges import Author
+from probe.core.results import Outcome
+from probe.core.rounds import Config, Dial
+from probe.core.targets import Target
+from probe.core.verdicts import Verdict
+from tests.core.facts import (
+    CONNECTED,
+    LOCAL_FAULT,
+    NODE,
+    REFUSED,
+    REJECTED,
+    Story,
+    endpoint,
+    port,
+    service,
+    slice_of,
+    workload,
+)
+
+KEY = ("demo-app", "backend-v1")
+EPOCH = datetime(2026, 11, 20, 10, 0, tzinfo=UTC)
+
+
+def clock(at: float) -> datetime:
+    return EPOCH + timedelta(seconds=at - 1000)
+
+
+def told(story: Story) -> report.Json:
+    return report.service(story.world, KEY, story.now, clock, "pod")
+
+
+def test_a_service_is_told_as_its_interface_says() -> None:
+    story = Story(
+        answer=lambda dial, now: REJECTED if dial.edge.address == "10.0.0.2" else CONNECTED
+    )
+    story.listed(
+        [service(port(80, 8080))], [slice_of("10.0.0.1", endpoint("10.0.0.2", node="", pod="p"))]
+    )
+    story.run(30)
+    found = told(story)
+
+    assert {k: found[k] for k in ("service", "sources", "verdict", "dialed", "expected")} == {
+        "service": {"namespace": "demo-app", "name": "backend-v1"},
+        "sources": [{"node": NODE, "vantage": "pod"}],
+        "verdict": "endpoint_down",
+        "dialed": 3,
+        "expected": 3,
+    }
+    (told_port,) = found["ports"]
+    assert told_port["summary"] == found["summary"]
+    assert (told_port["name"], told_port["port"], told_port["target_port"]) == ("http", 80, 8080)
+    assert [e["kind"] for e in told_port["edges"]] == ["service", "endpoint", "endpoint"]
+    assert told_port["edges"][2] == {
+        "from": NODE,
+        "kind": "endpoint",
+        "address": "10.0.0.2",
+        "port": 8080,
+        "family": "ipv4",
+        "pod": "p",
+        "node": None,
+        "state": "down",
+        "result": "rejected",
+        "connect_seconds": None,
+        "syn_retransmits": 0,
+        "icmp": {"type": 3, "code": 3, "offender": "10.0.0.254"},
+    }
+    assert told_port["edges"][0]["connect_seconds"] == 0.0004
+    assert found["advice"] == [
+        "look at the failing pods: kubectl get pods -n demo-app -o wide; "
+        "a readinessProbe would take them out of the Service"
+    ]
+
+
+def test_an_edge_that_was_not_dialed_has_no_result_and_our_own_fault_is_shown() -> None:
+    story = Story().listed([service()], [slice_of("10.0.0.1")])
+    (fresh, *_) = told(story)["ports"][0]["edges"]
+    story.answer = lambda dial, now: LOCAL_FAULT
+    story.run(10)
+    (faulty, *_) = told(story)["ports"][0]["edges"]
+
+    assert (fresh["state"], fresh["result"], fresh["icmp"]) == ("unknown", None, None)
+    assert (faulty["state"], faulty["result"]) == ("unknown", "local_fault")
+
+
+def test_a_service_of_which_nothing_is_dialed_says_why() -> None:
+    story = Story().listed([service(port(53, protocol="UDP"))])
+    assert told(story)["summary"] == "nothing of it is dialed: udp"
+
+    story.store(service(kind="ExternalName", ips=()))
+    assert told(story)["summary"] == "nothing of it is dialed: external_name"
+    assert told(story)["verdict"] == "healthy"
+
+
+def test_an_unknown_service_is_a_key_error() -> None:
+    story = Story().listed((), [slice_of("10.0.0.1")])
+
+    with pytest.raises(KeyError):
+        told(story)  # its slices are known, the Service is not
+    with pytest.raises(KeyError):
+        report.service(story.world, ("demo-app", "none"), story.now, clock, "pod")
+
+
+def test_all_services_come_with_the_worst_of_their_verdicts() -> None:
+    def answer(dial: Dial, now: float) -> Outcome:
+        return REFUSED if dial.edge.key.service == "bad" else CONNECTED
+
+    story = Story(answer=answer).listed(
+        [service(), service(name="bad")],
+        [slice_of("10.0.0.1"), slice_of("10.0.0.2", service="bad")],
+    )
+    story.run(30)
+    found = report.services(story.world, story.now, clock, "pod")
+
+    assert [s["service"]["name"] for s in found["services"]] == ["backend-v1", "bad"]
+    assert found["verdict"] == "not_listening"
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "worst"),
+    [
+        ([], Verdict.HEALTHY),
+        ([Verdict.HEALTHY, Verdict.DENIED], Verdict.DENIED),
+        ([Verdict.UNKNOWN, Verdict.LOSSY], Verdict.LOSSY),
+        ([Verdict.LOSSY, Verdict.PORT_MISMATCH], Verdict.PORT_MISMATCH),
+    ],
+)
+def test_a_failure_beats_what_could_not_be_told_which_beats_healthy(
+    verdicts: list[Verdict], worst: Verdict
+) -> None:
+    assert report.worst(verdicts) is worst
+
+
+@pytest.mark.parametrize(
+    ("verdict", "invalid", "code"),
+    [
+        (Verdict.HEALTHY, False, 0),
+        (Verdict.PROXY_STALE, False, 1),
+        (Verdict.INVALID_TARGET, False, 2),
+        (Verdict.PROXY_STALE, True, 2),
+        (Verdict.MASKED, False, 3),
+        (Verdict.UNKNOWN, False, 3),
+        (Verdict.DENIED, False, 3),
+    ],
+)
+def test_exit_codes(verdict: Verdict, invalid: bool, code: int) -> None:
+    assert report.exit_code(verdict, invalid=invalid) == code
+
+
+def test_an_address_is_told_as_its_interface_says() -> None:
+    assert report.address(Target("10.0.0.1", 80), REJECTED) == {
+        "address": "10.0.0.1",
+        "port": 80,
+        "result": "rejected",
+        "connect_seconds": None,
+        "syn_retransmits": 0,
+        "icmp": {"type": 3, "code": 3, "offender": "10.0.0.254"},
+        "detail": "ICMP 3/3 from 10.0.0.254",
+    }
+
+
+def test_changes_of_a_service_are_its_own_newest_first() -> None:
+    story = Story().listed([service()], [slice_of("10.0.0.1")])
+    story.store(service(port(8080, 8081)), service(name="other"))
+    story.run(5)
+    story.store(service(port(8080, 8080), author=Author("kubectl-patch", "2026-11-20T10:00:04Z")))
+    found = told(story)["changes"]
+
+    assert [(c["detail"], c["by"], c["time"]) for c in found] == [
+        ("port 8080: targetPort 8081 -> 8080", "kubectl-patch", "2026-11-20T10:00:04Z"),
+        ("port 8080: targetPort 8080 -> 8081", None, "2026-11-20T10:00:00Z"),
+    ]
+
+
+def test_the_last_write_stands_in_for_an_edit_that_was_not_seen() -> None:
+    author = Author("helm", "2026-11-01T00:00:00Z")
+    story = Story().listed([service(author=author)], [slice_of("10.0.0.1")])
+    story.store(slice_of("10.0.0.1", "10.0.0.2"))
+
+    assert [(c["kind"], c["by"]) for c in told(story)["changes"]] == [
+        ("endpoint", None),
+        ("service_edit", "helm"),
+    ]
+
+
+def test_rollouts_are_told_with_what_they_cost() -> None:
+    story = Story().listed([service()], [slice_of("10.0.0.1")], [workload()])
+    story.store(workload(image="app:2", complete=False))
+    (rollout,) = report.changes(story.world, clock)["rollouts"]
+    assert (rollout["outcome"], rollout["ended"]) == ("running", None)
+    assert (rollout["removal_lag_seconds"], rollout["removal_lag_error_seconds"]) == (None, None)
+
+    story.run(10)
+    story.store(workload(image="app:2"))
+    story.world.mirror.rollouts_of(KEY)[0].saw_lag(10.23456, 0.45)
+    story.run(40)
+    found = report.changes(story.world, clock)
+    (rollout,) = found["rollouts"]
+
+    assert {
+        k: rollout[k] for k in ("workload", "detail", "started", "ended", "outcome", "failed")
+    } == {
+        "workload": "Deployment demo-app/backend-v1",
+        "detail": "image app:1 -> app:2",
+        "started": "2026-11-20T10:00:00Z",
+        "ended": "2026-11-20T10:00:10Z",
+        "outcome": "complete",
+        "failed": {},
+    }
+    assert rollout["dials"] > 100
+    assert (rollout["removal_lag_seconds"], rollout["removal_lag_error_seconds"]) == (10.235, 0.45)
+    assert rollout["recommended_drain_seconds"] == 12
+    assert [c["kind"] for c in found["changes"]] == ["rollout_report", "rollout_end", "rollout"]
+
+
+def test_a_single_run_tells_all_it_dialed() -> None:
+    story = Story(Config(NODE, once=True)).listed([service()], [slice_of("10.0.0.1")])
+    story.run(1)
+
+    assert (told(story)["dialed"], told(story)["expected"]) == (2, 2)

@@ -1,0 +1,176 @@
+"""The single run, on the embedded cluster: one list, one dial of everything, one verdict."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from probe.check import (
+    NotFound,
+    Selection,
+    Unresolvable,
+    check_addresses,
+    check_services,
+    keys,
+    resolve,
+)
+from probe.core import report
+from probe.core.results import Result
+from probe.core.targets import Target
+from probe.demo.manifests import deployment, manual_slice, namespace, service
+from probe.reflector import Unreachable, connect
+from probe.sandbox.cluster import Cluster
+from probe.settings import Settings
+
+SETTINGS = Settings(timeout=0.5, vantage="local", node_name="here")
+
+
+@asynccontextmanager
+async def standing(*manifests: dict[str, Any]) -> AsyncIterator[Cluster]:
+    async with Cluster() as cluster:
+        for each in (namespace("demo-app"), *manifests):
+            cluster.apply(each)
+        await cluster.settled(within=20)
+        yield cluster
+
+
+async def checked(
+    cluster: Cluster, folder: Path, name: str | None = None, where: str = "demo-app"
+) -> list[dict[str, Any]]:
+    """The documents of `probe check`."""
+    cluster.write_kubeconfig(folder / "kubeconfig")
+    connection = await connect(str(folder / "kubeconfig"), None, user_agent="test")
+    try:
+        world, warnings = await check_services(connection, SETTINGS, Selection(where, name))
+    finally:
+        await connection.close()
+    assert warnings == []
+    now = asyncio.get_running_loop().time()
+
+    def clock(at: float) -> datetime:
+        return datetime.fromtimestamp(at, UTC)
+
+    return [report.service(world, key, now, clock, "local") for key in keys(world)]
+
+
+async def test_a_port_mismatch_is_found_with_the_port_that_accepts(tmp_path: Path) -> None:
+    async with standing(deployment("web"), service("web", target=8081)) as cluster:
+        (found,) = await checked(cluster, tmp_path, "web")
+
+    assert (found["verdict"], found["dialed"], found["expected"]) == ("port_mismatch", 3, 3)
+    edges = found["ports"][0]["edges"]
+    assert [(e["kind"], e["port"], e["state"], e["result"]) for e in edges] == [
+        ("service", 8080, "down", "refused"),
+        ("endpoint", 8081, "down", "refused"),
+        ("endpoint", 8081, "down", "refused"),
+        ("candidate", 8080, "up", "connected"),
+        ("candidate", 8080, "up", "connected"),
+    ]
+    assert "targetPort 8081 is refused on 2 of 2 endpoints" in found["summary"]
+    assert '"targetPort":8080' in found["advice"][0]
+
+
+async def test_a_healthy_service_is_healthy_and_only_it_is_dialed(tmp_path: Path) -> None:
+    others = (deployment("other"), service("other", target=8081))
+    async with standing(deployment("web"), service("web"), *others) as cluster:
+        (found,) = await checked(cluster, tmp_path, "web")
+
+    assert (found["service"]["name"], found["verdict"]) == ("web", "healthy")
+    assert found["advice"] == []
+    assert all(edge["connect_seconds"] < 0.1 for edge in found["ports"][0]["edges"])
+
+
+async def test_all_services_of_a_namespace_or_of_all_are_checked(tmp_path: Path) -> None:
+    other = (namespace("shop"), deployment("cart", namespace="shop"))
+    mine = (deployment("web"), service("web"))
+    async with standing(*mine, *other, service("cart", namespace="shop")) as cluster:
+        everywhere = await checked(cluster, tmp_path, where="")
+        here = await checked(cluster, tmp_path, where="demo-app")
+
+    assert [d["service"]["name"] for d in everywhere] == ["web", "cart"]
+    assert [d["service"]["name"] for d in here] == ["web"]
+
+
+async def test_a_blackhole_ends_at_the_deadline(tmp_path: Path) -> None:
+    loop = asyncio.get_running_loop()
+    async with standing(deployment("web", behaviour="blackhole"), service("web")) as cluster:
+        began = loop.time()
+        (found,) = await checked(cluster, tmp_path, "web")
+
+    assert found["verdict"] == "blackholed"
+    assert loop.time() - began < 3
+
+
+async def test_an_invalid_address_is_named_and_not_dialed(tmp_path: Path) -> None:
+    manual = (service("db", selector={}), manual_slice("db", "0.0.0.0", 8080))
+    async with standing(*manual) as cluster:
+        (found,) = await checked(cluster, tmp_path, "db")
+
+    assert found["verdict"] == "invalid_target"
+    assert "0.0.0.0:8080" in found["summary"]
+    assert all(edge["address"] != "0.0.0.0" for edge in found["ports"][0]["edges"])
+
+
+async def test_a_service_without_endpoints_says_so(tmp_path: Path) -> None:
+    async with standing(service("web")) as cluster:
+        (found,) = await checked(cluster, tmp_path, "web")
+
+    assert found["verdict"] == "no_endpoints"
+
+
+async def test_an_unknown_service_is_not_found_in_kubectl_s_words(tmp_path: Path) -> None:
+    async with standing(service("web")) as cluster:
+        with pytest.raises(NotFound, match='Service "nope" not found in namespace "demo-app"'):
+            await checked(cluster, tmp_path, "nope")
+
+
+async def test_an_api_server_that_is_away_is_unreachable(tmp_path: Path) -> None:
+    async with standing(service("web")) as cluster:
+        assert cluster.api
+        await cluster.api.stop()
+        with pytest.raises(Unreachable, match="cannot be reached"):
+            await checked(cluster, tmp_path, "web")
+
+
+async def test_without_the_sandbox_s_word_loopback_is_not_dialed(tmp_path: Path) -> None:
+    """Somebody else's kubeconfig leads to pods of 127.x: they would be ourselves."""
+    async with standing(deployment("web"), service("web")) as cluster:
+        cluster.write_kubeconfig(tmp_path / "with")
+        config = json.loads((tmp_path / "with").read_text())
+        del config["clusters"][0]["cluster"]["extensions"]
+        (tmp_path / "without").write_text(json.dumps(config))
+        connection = await connect(str(tmp_path / "without"), None, user_agent="test")
+        try:
+            world, _ = await check_services(connection, SETTINGS, Selection("demo-app", "web"))
+        finally:
+            await connection.close()
+
+    (book,) = (book for _, book in world.books())
+    assert (str(book.judgement.verdict), len(book.tracks)) == ("invalid_target", 0)
+
+
+async def test_a_number_is_resolved_to_itself_and_a_name_to_its_addresses() -> None:
+    assert [Target("10.0.0.1", 80)] == await resolve(Target("10.0.0.1", 80))
+    assert Target("127.0.0.1", 80) in await resolve(Target("localhost", 80))
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "224.0.0.1", "a" * 300, "x..y", "nosuch.invalid"])
+async def test_what_nobody_may_dial_does_not_resolve(host: str) -> None:
+    with pytest.raises(Unresolvable):
+        await resolve(Target(host, 80))
+
+
+async def test_addresses_are_dialed_at_once_and_answered_in_order() -> None:
+    server = await asyncio.start_server(lambda r, w: w.close(), "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with server:
+        targets = [Target("127.0.0.1", port), Target("127.0.0.1", 1), Target("127.0.0.2", port)]
+        found = await check_addresses(targets * 20, 1.0)
+
+    expected = [Result.CONNECTED, Result.REFUSED, Result.REFUSED] * 20
+    assert expected == [outcome.result for outcome in found]

@@ -1,0 +1,287 @@
+"""The long run in this process, on the embedded cluster, quicker than its defaults."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from probe.core.changes import Change
+from probe.core.world import Turn
+from probe.daemon import ALIVE_SECONDS, Daemon
+from probe.demo.manifests import deployment, manual_slice, namespace, service
+from probe.reflector import connect
+from probe.sandbox.apiserver import ApiServer
+from probe.sandbox.cluster import Cluster
+from probe.settings import Settings
+from tests.running import total, until
+
+QUICK: dict[str, Any] = {
+    "listen": "127.0.0.1:0",
+    "node_name": "a",
+    "interval": 0.5,
+    "timeout": 0.5,
+    "settle": 0,
+    "linger": 0.5,
+}
+
+
+class Watched:
+    """A daemon under test: what it said to its callbacks and over HTTP."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self.cluster = cluster
+        self.turns: list[Turn] = []
+        self.changes: list[Change] = []
+        self.stop = asyncio.Event()
+        self.daemon: Daemon
+        self.running: asyncio.Task[None]
+
+    async def get(self, path: str) -> tuple[int, str]:
+        async with (
+            aiohttp.ClientSession() as session,
+            session.get(f"http://127.0.0.1:{self.daemon.port}{path}") as response,
+        ):
+            return response.status, await response.text()
+
+    async def total(self, name: str, **labels: str) -> float:
+        return total((await self.get("/metrics"))[1], name, labels)
+
+    def service(self, name: str) -> dict[str, Any]:
+        """What its API says of the Service, {} as long as it does not know it."""
+        return self.daemon.service("demo-app", name) or {}
+
+    def verdict(self, name: str) -> str | None:
+        return self.service(name).get("verdict")
+
+    async def becomes(self, name: str, verdict: str, seconds: float = 20) -> None:
+        await until(lambda: self.verdict(name) == verdict, seconds)
+
+
+@asynccontextmanager
+async def watching(cluster: Cluster, folder: Path, **settings: Any) -> AsyncIterator[Watched]:
+    cluster.write_kubeconfig(folder / "kubeconfig")
+    connection = await connect(str(folder / "kubeconfig"), None, user_agent="edgeprobe/0 (node a)")
+    watched = Watched(cluster)
+    watched.daemon = Daemon(
+        Settings(**QUICK | settings),
+        connection,
+        turned=watched.turns.append,
+        changed=watched.changes.append,
+    )
+    watched.running = asyncio.create_task(watched.daemon.run(watched.stop))
+    try:
+        await until(lambda: watched.daemon.port or watched.running.done())
+        yield watched
+    finally:
+        watched.stop.set()
+        await asyncio.gather(watched.running)
+        await connection.close()
+
+
+@asynccontextmanager
+async def standing(*manifests: dict[str, Any]) -> AsyncIterator[Cluster]:
+    async with Cluster() as cluster:
+        for each in (namespace("demo-app"), *manifests):
+            cluster.apply(each)
+        await cluster.settled(within=20)
+        yield cluster
+
+
+async def stop_api(cluster: Cluster) -> int:
+    """Takes the API server away; the port to bring it back on."""
+    assert cluster.api
+    port = int(cluster.api.url.rpartition(":")[2])
+    await cluster.api.stop()
+    return port
+
+
+async def start_api(cluster: Cluster, port: int) -> ApiServer:
+    """A new API server around the same store, as after a restart."""
+    api = ApiServer(cluster.store, allocate_cluster_ip=cluster.allocate_cluster_ip)
+    await api.start("127.0.0.1", port)
+    return api
+
+
+WEB = (deployment("web"), service("web"))
+
+
+async def test_a_service_turns_and_the_edit_that_turned_it_is_told(tmp_path: Path) -> None:
+    async with standing(*WEB) as cluster, watching(cluster, tmp_path) as watched:
+        await watched.becomes("web", "healthy")
+        cluster.apply(service("web", target=8081), manager="argocd")
+        await watched.becomes("web", "port_mismatch")
+        cluster.apply(service("web"), manager="kubectl-patch")
+        await watched.becomes("web", "healthy")
+
+        assert [str(turn.new.verdict) for turn in watched.turns] == [
+            "healthy",
+            "port_mismatch",
+            "healthy",
+        ]
+        assert [(c.by, c.detail) for c in watched.changes if c.kind == "service_edit"] == [
+            ("argocd", "port 8080: targetPort 8080 -> 8081"),
+            ("kubectl-patch", "port 8080: targetPort 8081 -> 8080"),
+        ]
+
+
+async def test_it_is_ready_once_it_has_listed_and_dialed_all_and_stays_so(tmp_path: Path) -> None:
+    async with (
+        standing(*WEB) as cluster,
+        watching(cluster, tmp_path, interval=4) as watched,
+    ):
+        status, text = await watched.get("/readyz")
+        assert status == 503
+        assert "are not listed yet" in text or "first round" in text
+        await until(lambda: watched.daemon.ready() == ["the first round of dials is not done"])
+        await until(lambda: watched.daemon.ready() == [])
+        assert await watched.get("/readyz") == (200, "ok\n")
+        cluster.apply(deployment("new"))
+        cluster.apply(service("new"))
+        await until(lambda: watched.verdict("new") is not None)
+        assert await watched.get("/readyz") == (200, "ok\n")
+
+
+async def test_what_may_not_be_dialed_does_not_keep_it_from_being_ready(tmp_path: Path) -> None:
+    broken = (service("db", selector={}), manual_slice("db", "0.0.0.0", 8080), service("empty"))
+    async with standing(*WEB, *broken) as cluster, watching(cluster, tmp_path) as watched:
+        await until(lambda: watched.daemon.ready() == [])
+        assert watched.verdict("db") == "invalid_target"
+
+
+async def test_it_waits_alive_and_not_ready_for_an_api_server_that_is_away(tmp_path: Path) -> None:
+    async with standing(*WEB) as cluster:
+        cluster.write_kubeconfig(tmp_path / "kubeconfig")
+        port = await stop_api(cluster)
+        async with watching(cluster, tmp_path) as watched:
+            await until(lambda: "cannot be reached" in " ".join(watched.daemon.ready()))
+            assert (await watched.get("/livez"))[0] == 200
+            status, text = await watched.get("/readyz")
+            assert status == 503
+            assert text.startswith(
+                "services are not listed yet: the API server at http://127.0.0.1"
+            )
+            assert await watched.total("edgeprobe_discovery_synced", resource="services") == 0
+            assert watched.daemon.services() == {"services": [], "verdict": "healthy"}
+
+            api = await start_api(cluster, port)
+            await watched.becomes("web", "healthy", 40)
+            assert await watched.get("/readyz") == (200, "ok\n")
+            watched.stop.set()
+            await watched.running
+            await api.stop()
+
+
+@pytest.mark.slow
+async def test_without_the_api_server_it_dials_on_and_forgets_nothing(tmp_path: Path) -> None:
+    async with standing(*WEB) as cluster, watching(cluster, tmp_path) as watched:
+        await watched.becomes("web", "healthy")
+        port = await stop_api(cluster)
+        await until(lambda: watched.daemon.discovery.statuses["services"].error, 20)
+        before = await watched.total("edgeprobe_dials_total")
+        contact = "edgeprobe_discovery_last_contact_timestamp_seconds"
+        stands = await watched.total(contact, resource="services")
+        await asyncio.sleep(2)
+
+        assert await watched.total("edgeprobe_dials_total") >= before + 6
+        assert await watched.total(contact, resource="services") == stands
+        assert await watched.total("edgeprobe_discovery_synced", resource="services") == 1
+        assert await watched.total("edgeprobe_edges", state="up") == 3
+        assert await watched.get("/readyz") == (200, "ok\n")
+
+        cluster.apply(service("web", target=8081), manager="argocd")
+        api = await start_api(cluster, port)
+        await watched.becomes("web", "port_mismatch", 60)
+        assert await watched.total(contact, resource="services") > stands
+        assert [c.by for c in watched.changes if c.kind == "service_edit"] == ["argocd"]
+        watched.stop.set()
+        await watched.running
+        await api.stop()
+
+
+async def test_failures_while_discovery_is_stale_accuse_nobody(tmp_path: Path) -> None:
+    async with standing(*WEB) as cluster, watching(cluster, tmp_path) as watched:
+        await watched.becomes("web", "healthy")
+        await stop_api(cluster)
+        services = watched.daemon.discovery.statuses["services"]
+        await until(lambda: services.error, 20)
+        for part in services._parts:
+            assert part.last_contact is not None
+            part.last_contact -= 150  # the API server has been away for more than 120 s
+        for pod in cluster.store.list("pods", "demo-app"):
+            cluster.set_behaviour("demo-app", pod["metadata"]["name"], "crash")
+        away = "the API server has been away for 1"
+        await until(lambda: away in watched.service("web")["summary"], 20)
+
+        found = watched.service("web")
+        assert found["verdict"] == "unknown"
+        assert {e["state"] for e in found["ports"][0]["edges"]} == {"unknown"}
+        assert [str(turn.new.verdict) for turn in watched.turns] == ["healthy", "unknown"]
+
+
+async def test_a_scheduler_that_does_not_tick_is_not_alive(tmp_path: Path) -> None:
+    async with standing(*WEB) as cluster, watching(cluster, tmp_path) as watched:
+        assert watched.daemon.alive() is None
+        watched.daemon._ticked -= ALIVE_SECONDS + 1
+        assert watched.daemon.alive() == "the scheduler has not ticked for 31 s"
+        await until(lambda: watched.daemon.alive() is None, 5)
+
+
+@pytest.mark.slow
+async def test_turns_are_logged_and_dials_are_not(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, "probe")
+    async with standing(*WEB) as cluster, watching(cluster, tmp_path) as watched:
+        await watched.becomes("web", "healthy")
+        cluster.apply(service("web", target=8081), manager="argocd")
+        await watched.becomes("web", "port_mismatch")
+        lines = len(caplog.records)
+        dials = await watched.total("edgeprobe_dials_total")
+        await until(lambda: _more(watched, dials + 10))
+        assert len(caplog.records) == lines
+
+    turns = [r for r in caplog.records if "was" in r.__dict__]
+    assert [(r.levelname, r.__dict__["verdict"], r.__dict__["was"]) for r in turns] == [
+        ("INFO", "healthy", "unknown"),
+        ("WARNING", "port_mismatch", "healthy"),
+    ]
+    assert (
+        turns[1]
+        .getMessage()
+        .startswith(
+            "demo-app/web:8080 port_mismatch: targetPort 8081 is refused on 2 of 2 endpoints"
+        )
+    )
+
+
+async def _more(watched: Watched, dials: float) -> bool:
+    return await watched.total("edgeprobe_dials_total") > dials
+
+
+async def test_it_ends_soon_though_dials_are_in_flight(tmp_path: Path) -> None:
+    loop = asyncio.get_running_loop()
+    hole = (deployment("hole", behaviour="blackhole"), service("hole"))
+    async with (
+        standing(*hole) as cluster,
+        watching(cluster, tmp_path, timeout=30) as watched,
+    ):
+        await until(lambda: watched.daemon._dialer.in_flight)
+        began = loop.time()
+        watched.stop.set()
+        await watched.running
+
+        assert loop.time() - began < 2
+
+
+async def test_a_port_that_is_taken_is_told_at_once(tmp_path: Path) -> None:
+    async with standing(*WEB) as cluster, watching(cluster, tmp_path) as watched:
+        connection = await connect(str(tmp_path / "kubeconfig"), None, user_agent="second")
+        settings = Settings(**QUICK | {"listen": f"127.0.0.1:{watched.daemon.port}"})
+        with pytest.raises(OSError, match="in use"):
+            await Daemon(settings, connection).run(asyncio.Event())
+        await connection.close()

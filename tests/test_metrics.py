@@ -1,0 +1,290 @@
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from probe import __version__
+from probe.core.edges import Kind
+from probe.core.results import Outcome, Result
+from probe.core.rounds import Config, Dial
+from probe.core.verdicts import Verdict
+from probe.metrics import CHUNK, Metrics
+from tests.core.facts import (
+    CONNECTED,
+    DECLARED_8080,
+    NODE,
+    REFUSED,
+    Story,
+    endpoint,
+    port,
+    service,
+    slice_of,
+    workload,
+)
+
+GOLDEN = Path(__file__).parent / "data" / "metrics.prom"
+UNIX = 1_800_000_000.0
+LAST_SUCCESS = "edge_last_success_timestamp_seconds"
+ROLLOUT = ("Deployment", "demo-app", "backend-v1")
+Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
+
+
+@dataclass
+class Status:
+    """What a reflector tells of itself."""
+
+    synced: bool = True
+    last_contact_time: float | None = UNIX
+    skipped: Mapping[str, int] = field(default_factory=dict)
+
+
+def page(story: Story, metrics: Metrics | None = None) -> str:
+    return b"".join((metrics or exposing(story)).chunks(story.now)).decode()
+
+
+def exposing(story: Story) -> Metrics:
+    statuses = {"services": Status(skipped={"bad_object": 2}), "deployments": Status(False, None)}
+    return Metrics(story.world, statuses, vantage="pod", unix=lambda at: UNIX + at - 1000)
+
+
+def read(text: str) -> Samples:
+    """Every sample by name and labels, `node` left out; none may stand there twice."""
+    found: Samples = {}
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            labels = {k: v for k, v in sample.labels.items() if k != "node"}
+            assert sample.labels["node"] in (NODE, 'n"o\\d\ne')
+            key = sample.name, frozenset(labels.items())
+            assert key not in found
+            found[key] = sample.value
+    return found
+
+
+def value(samples: Samples, name: str, **labels: str) -> float | None:
+    return samples.get((f"edgeprobe_{name}", frozenset(labels.items())))
+
+
+def named(samples: Samples, name: str) -> Samples:
+    return {key: v for key, v in samples.items() if key[0] == f"edgeprobe_{name}"}
+
+
+HTTP = {"namespace": "demo-app", "service": "backend-v1", "port": "80"}
+
+
+@pytest.fixture
+def mismatched() -> Story:
+    """One Service on the wrong port, one that is well, one whose address is invalid."""
+
+    def answer(dial: Dial, now: float) -> Outcome:
+        wrong = dial.edge.key.service == "backend-v1" and dial.edge.dial_port != 8080
+        return REFUSED if wrong else CONNECTED
+
+    story = Story(answer=answer).listed(
+        [
+            service(port(80, 8081)),
+            service(name="good", ips=("10.96.0.11",), selector=()),
+            service(name="bad", ips=(), selector=()),
+            service(port(53, protocol="UDP"), name="dns", selector=()),
+        ],
+        [
+            slice_of("10.0.0.1", "10.0.0.2", number=8081),
+            slice_of("10.0.1.1", service="good"),
+            slice_of("0.0.0.0", service="bad"),
+        ],
+        [workload(DECLARED_8080)],
+    )
+    return story.run(60)
+
+
+def test_the_page_says_what_the_world_says(mismatched: Story) -> None:
+    samples = read(page(mismatched))
+
+    dials: Samples = {}
+    for _, book in mismatched.world.books():
+        key = book.implied.key
+        here = {"namespace": key.namespace, "service": key.service, "port": str(key.port)}
+        for (kind, family, result, phase), count in book.counts.items():
+            of = {"kind": kind, "family": family, "result": result, "phase": phase}
+            labels = frozenset({**here, **{k: str(v) for k, v in of.items()}}.items())
+            dials["edgeprobe_dials_total", labels] = count
+        assert value(samples, "verdict", **here, verdict=str(book.judgement.verdict)) == 1
+    shown = {key: v for key, v in named(samples, "dials_total").items() if v}
+    assert shown == dials
+    assert sum(shown.values()) == len(mismatched.dials)
+
+
+def test_one_verdict_holds_for_each_service_port(mismatched: Story) -> None:
+    samples = read(page(mismatched))
+
+    assert len(named(samples, "verdict")) == 3
+    assert value(samples, "verdict", **HTTP, verdict=str(Verdict.PORT_MISMATCH)) == 1
+    assert {"port_mismatch", "healthy", "invalid_target"} == {
+        dict(labels)["verdict"] for _, labels in named(samples, "verdict")
+    }
+
+
+def test_an_edge_is_up_unless_it_is_down(mismatched: Story) -> None:
+    samples = read(page(mismatched))
+    good = {**HTTP, "service": "good", "port": "8080"}
+
+    assert value(samples, "edge_up", **HTTP, kind="endpoint", family="ipv4") == 0
+    assert value(samples, "edge_up", **good, kind="endpoint", family="ipv4") == 1
+    assert value(samples, "edges", **HTTP, kind="endpoint", state="down") == 2
+    assert value(samples, "edges", **HTTP, kind="endpoint", state="up") == 0
+
+
+def test_candidates_are_neither_edges_nor_ages(mismatched: Story) -> None:
+    samples = read(page(mismatched))
+    kinds = {
+        dict(labels).get("kind")
+        for name in ("edges", "edge_up", "syn_retransmits_total", LAST_SUCCESS)
+        for _, labels in named(samples, name)
+    }
+
+    assert kinds == {"service", "endpoint"}
+    assert "candidate" in {dict(labels)["kind"] for _, labels in named(samples, "dials_total")}
+
+
+def test_the_last_success_is_unix_time(mismatched: Story) -> None:
+    good = {**HTTP, "service": "good", "port": "8080"}
+    found = value(read(page(mismatched)), LAST_SUCCESS, **good, kind="endpoint")
+
+    assert found is not None
+    assert UNIX + 40 <= found <= UNIX + 61
+
+
+def test_the_first_success_and_refusal_are_visible_to_rate() -> None:
+    story = Story().listed([service(port(80, 8080))], [slice_of("10.0.0.1")])
+    samples = read(page(story))
+
+    for kind in ("service", "endpoint"):
+        for result in ("connected", "refused"):
+            of = {"kind": kind, "family": "ipv4", "result": result, "phase": "steady"}
+            assert value(samples, "dials_total", **HTTP, **of) == 0
+
+
+def test_the_series_of_a_service_go_with_it(mismatched: Story) -> None:
+    before = page(mismatched)
+    mismatched.remove(service())
+    after = page(mismatched)
+
+    assert 'service="backend-v1"' in before
+    assert 'service="backend-v1"' not in after
+    assert 'service="good"' in after
+
+
+def test_odd_names_are_escaped() -> None:
+    odd = 'n"o\\d\ne'
+    story = Story(Config(odd)).listed([service(name=odd)], [slice_of("10.0.0.1", service=odd)])
+    story.run(15)
+    here = {"namespace": "demo-app", "service": odd, "port": "8080"}
+
+    assert value(read(page(story)), "verdict", **here, verdict="healthy") == 1
+
+
+def test_invalid_targets_and_skipped_dials_are_counted(mismatched: Story) -> None:
+    samples = read(page(mismatched))
+
+    assert value(samples, "invalid_targets", namespace="demo-app", source="endpointslice") == 1
+    assert value(samples, "dials_skipped_total", reason="udp") == 1
+
+
+def test_the_daemon_tells_of_itself(mismatched: Story) -> None:
+    samples = read(page(mismatched))
+
+    assert value(samples, "build_info", version=__version__, vantage="pod") == 1
+    assert value(samples, "discovery_synced", resource="services") == 1
+    assert value(samples, "discovery_synced", resource="deployments") == 0
+    assert value(samples, "discovery_last_contact_timestamp_seconds", resource="services") == UNIX
+    assert value(samples, "discovery_skipped_total", resource="services", reason="bad_object") == 2
+    assert value(samples, "coverage_ratio") == 1
+    assert value(samples, "dial_lag_seconds") == 0
+
+
+def test_handshakes_are_a_histogram_by_kind() -> None:
+    story = Story()
+    metrics = exposing(story)
+    metrics.observe(Kind.SERVICE, CONNECTED)
+    metrics.observe(Kind.SERVICE, REFUSED)
+    metrics.observe(Kind.ENDPOINT, Outcome(Result.CONNECTED))
+    samples = read(page(story, metrics))
+
+    assert value(samples, "connect_seconds_count", kind="service") == 1
+    assert value(samples, "connect_seconds_bucket", kind="service", le="0.00025") == 0
+    assert value(samples, "connect_seconds_bucket", kind="service", le="0.0005") == 1
+    assert value(samples, "connect_seconds_count", kind="endpoint") == 0
+
+
+def test_a_removal_lag_is_taken_in_once() -> None:
+    story = Story()
+    metrics = exposing(story)
+    story.world.mirror.lags = [10.2]
+    metrics.observe_lags()
+    metrics.observe_lags()
+    samples = read(page(story, metrics))
+
+    assert value(samples, "endpoint_removal_lag_seconds_count") == 1
+    assert value(samples, "endpoint_removal_lag_seconds_sum") == 10.2
+
+
+def test_a_rollout_shows_while_it_runs_and_its_advice_while_its_workload_stands() -> None:
+    story = Story().listed([service()], [slice_of("10.0.0.1")], [workload()])
+    story.store(workload(image="app:2", complete=False))
+    story.world.mirror.rollouts[ROLLOUT].saw_lag(10.2, 0.5)
+    story.world.mirror.rollout_failures[ROLLOUT, "backend-v1", Result.REFUSED] += 3
+    of = {"namespace": "demo-app", "workload_kind": "Deployment", "workload": "backend-v1"}
+    running = read(page(story))
+    story.store(workload(image="app:2"))
+    story.run(60)
+    over = read(page(story))
+    story.remove(workload())
+    gone = read(page(story))
+
+    assert value(running, "rollout_in_progress", **of) == 1
+    assert value(running, "recommended_drain_seconds", **of) == 12
+    failed = {**of, "service": "backend-v1", "result": "refused"}
+    assert value(running, "rollout_failed_dials_total", **failed) == 3
+    assert value(over, "rollout_in_progress", **of) is None
+    assert value(over, "recommended_drain_seconds", **of) == 12
+    assert value(gone, "recommended_drain_seconds", **of) is None
+
+
+def test_a_long_page_comes_in_pieces_and_is_whole() -> None:
+    count = 2 * CHUNK + 1
+    many = [service(name=f"s{i}", ips=(f"10.96.{i // 200}.{i % 200 + 1}",)) for i in range(count)]
+    story = Story().listed(many)
+    pieces = list(exposing(story).chunks(story.now))
+
+    assert len(pieces) > 6 * 3
+    assert len(named(read(b"".join(pieces).decode()), "verdict")) == count
+
+
+def test_the_golden_page() -> None:
+    """A page as it stands, for whoever writes dashboards and alerts."""
+
+    def answer(dial: Dial, now: float) -> Outcome:
+        return REFUSED if dial.edge.address == "10.0.0.2" else CONNECTED
+
+    story = Story(answer=answer).listed(
+        [service(port(80, 8080))],
+        [slice_of("10.0.0.1", endpoint("10.0.0.2", node="node-c"))],
+        [workload(DECLARED_8080)],
+    )
+    metrics = exposing(story)
+    story.run(60)
+    for dial in story.dials:
+        metrics.observe(dial.edge.kind, answer(dial, 0.0))
+    kept = [
+        line.replace(f'version="{__version__}"', 'version="0.0.0"')
+        for line in page(story, metrics).splitlines()
+        if "_created" not in line  # the time of day
+    ]
+
+    assert kept == GOLDEN.read_text().splitlines()
+
+
+def test_addresses_are_no_labels() -> None:
+    """They would make a series of every pod that ever was."""
+    assert "10.0.0." not in GOLDEN.read_text()

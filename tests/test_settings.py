@@ -1,0 +1,194 @@
+import re
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from probe.core.edges import Scope
+from probe.settings import Settings, SettingsError, load, parse_listen
+
+
+@pytest.fixture(autouse=True)
+def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the machine that runs the tests happens to set is not under test."""
+    for name in Settings.model_fields:
+        monkeypatch.delenv(f"PROBE_{name.upper()}", raising=False)
+    monkeypatch.delenv("PROBE_CONFIG", raising=False)
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    return tmp_path / "probe.yaml"
+
+
+def refusal(flags: dict[str, Any] | None = None, config: Path | None = None) -> str:
+    with pytest.raises(SettingsError) as refused:
+        load(flags or {}, str(config) if config else None)
+    return str(refused.value)
+
+
+def test_the_defaults_are_those_of_the_design() -> None:
+    found = load({})
+
+    assert (found.listen, found.interval, found.timeout) == ("0.0.0.0:9797", 10.0, 4.0)
+    assert found.namespaces == ()
+    assert found.node
+
+
+def test_flags_beat_the_environment_which_beats_the_file(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config.write_text("interval: 1\ntimeout: 1\nsettle: 1\n")
+    monkeypatch.setenv("PROBE_INTERVAL", "2")
+    monkeypatch.setenv("PROBE_TIMEOUT", "2")
+    found = load({"interval": 3}, str(config))
+
+    assert (found.interval, found.timeout, found.settle) == (3.0, 2.0, 1.0)
+
+
+def test_the_file_may_be_named_by_the_environment(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config.write_text("node-name: from-file\n")
+    monkeypatch.setenv("PROBE_CONFIG", str(config))
+
+    assert load({}).node == "from-file"
+
+
+def test_an_empty_file_says_nothing(config: Path) -> None:
+    config.write_text("# nothing\n")
+
+    assert load({}, str(config)) == load({})
+
+
+def test_lists_are_separated_by_commas_and_are_lists_in_the_file(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config.write_text("namespaces: [a, b]\nallow_targets: 127.0.0.0/8\n")
+    monkeypatch.setenv("PROBE_DENY_NAMESPACES", " c , d,, ")
+    found = load({"manual_targets": "192.0.2.0/24,fd00::/8"}, str(config))
+
+    assert (found.namespaces, found.deny_namespaces) == (("a", "b"), ("c", "d"))
+    assert found.manual_targets == ("192.0.2.0/24", "fd00::/8")
+    assert found.world().scope.allow_targets == (ip_network("127.0.0.0/8"),)
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        ({"interval": "nan"}, "--interval: "),
+        ({"interval": "inf"}, "--interval: "),
+        ({"interval": 0}, "--interval: "),
+        ({"interval": "soon"}, "--interval: "),
+        ({"timeout": "-1"}, "--timeout: "),
+        ({"settle": "nan"}, "--settle: "),
+        ({"max_dials_per_second": "inf"}, "--max-dials-per-second: "),
+        ({"max_in_flight": 0}, "--max-in-flight: "),
+        ({"listen": "9797"}, "--listen: '9797' is not HOST:PORT"),
+        ({"listen": ":9797"}, "--listen: "),
+        ({"listen": "0.0.0.0:65536"}, "--listen: "),
+        ({"listen": "0.0.0.0:²"}, "--listen: '0.0.0.0:²' is not HOST:PORT"),
+        ({"allow_targets": "10.0.0.1/8"}, "--allow-targets: 10.0.0.1/8 has host bits set"),
+        ({"manual_targets": "here"}, "--manual-targets: "),
+        ({"peers": "edgeprobe"}, "--peers: write it as NAMESPACE/NAME"),
+        ({"vantage": "moon"}, "--vantage: "),
+        ({"namespaces": "a,b", "deny_namespaces": "b"}, "settings: namespaces and deny_namespaces"),
+        ({"bogus": 1}, "--bogus: there is no such setting"),
+    ],
+)
+def test_a_wrong_flag_is_one_sentence_that_names_it(flags: dict[str, Any], said: str) -> None:
+    found = refusal(flags)
+
+    assert found.startswith(said)
+    assert "\n" not in found
+
+
+def test_a_wrong_setting_is_named_as_it_was_written(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config.write_text("interval: nan\n")
+    assert refusal(config=config).startswith(f"interval in {config}: ")
+
+    monkeypatch.setenv("PROBE_INTERVAL", "nan")
+    assert refusal(config=config).startswith("PROBE_INTERVAL: ")
+    assert refusal({"interval": "nan"}, config).startswith("--interval: ")
+
+
+def test_the_wrong_value_is_shown() -> None:
+    assert refusal({"interval": "soon"}).endswith("(given: 'soon')")
+
+
+def test_an_unknown_key_in_the_file_is_refused(config: Path) -> None:
+    config.write_text("intervall: 5\n")
+
+    assert refusal(config=config) == f"intervall in {config}: there is no such setting"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (b"[a, b]", "must hold a mapping of settings to values"),
+        (b"a: [", "is not YAML: "),
+        (b"\xff\xfe\x00", "is not YAML: "),
+    ],
+)
+def test_a_file_that_cannot_be_understood_is_refused(config: Path, text: bytes, said: str) -> None:
+    config.write_bytes(text)
+    found = refusal(config=config)
+
+    assert found.startswith(f"--config {config}: {said}")
+    assert "\n" not in found
+
+
+def test_a_file_that_cannot_be_read_is_refused(config: Path) -> None:
+    assert refusal(config=config) == f"--config {config}: cannot be read: No such file or directory"
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("0.0.0.0:9797", ("0.0.0.0", 9797)),
+        ("[::]:80", ("::", 80)),
+        ("host:0", ("host", 0)),
+    ],
+)
+def test_where_to_listen(text: str, found: tuple[str, int]) -> None:
+    assert parse_listen(text) == found
+
+
+def test_the_world_is_told_what_was_set() -> None:
+    found = load(
+        {
+            "node_name": "node-a",
+            "interval": 5,
+            "timeout": 3,
+            "settle": 7,
+            "linger": 8,
+            "max_dials_per_second": 100,
+            "namespaces": "a",
+            "deny_namespaces": "b",
+            "dial_mysql": True,
+            "peers": "x/y",
+        }
+    ).world((ip_network("127.0.0.0/8"),), once=True)
+
+    assert (found.node, found.interval, found.timeout) == ("node-a", 5.0, 3.0)
+    assert (found.settle, found.linger, found.dials_per_second) == (7.0, 8.0, 100.0)
+    assert found.scope == Scope(
+        namespaces=frozenset({"a"}),
+        denied_namespaces=frozenset({"b"}),
+        allow_targets=(ip_network("127.0.0.0/8"),),
+        dial_blocking_ports=True,
+    )
+    assert (found.peers, found.once) == (("x", "y"), True)
+
+
+def test_without_peers_a_daemon_is_alone() -> None:
+    assert load({"peers": ""}).world().peers is None
+
+
+def test_every_setting_is_described_in_one_sentence() -> None:
+    for name, field in Settings.model_fields.items():
+        assert field.description, name
+        assert re.fullmatch(r"[^\n]*\.", field.description), name
