@@ -25,9 +25,9 @@ from probe.core.targets import Target
 from probe.demo.manifests import deployment, manual_slice, namespace, service
 from probe.reflector import Unreachable, connect
 from probe.sandbox.cluster import Cluster
-from probe.settings import Settings
+from probe.settings import load
 
-SETTINGS = Settings(timeout=0.5, vantage="local", node_name="here")
+SETTINGS = load({"timeout": 0.5, "vantage": "local", "node_name": "here"})
 
 
 @asynccontextmanager

@@ -17,7 +17,7 @@ from probe.demo.manifests import deployment, manual_slice, namespace, service
 from probe.reflector import connect
 from probe.sandbox.apiserver import ApiServer
 from probe.sandbox.cluster import Cluster
-from probe.settings import Settings
+from probe.settings import load
 from tests.running import total, until
 
 QUICK: dict[str, Any] = {
@@ -68,7 +68,7 @@ async def watching(cluster: Cluster, folder: Path, **settings: Any) -> AsyncIter
     connection = await connect(str(folder / "kubeconfig"), None, user_agent="edgeprobe/0 (node a)")
     watched = Watched(cluster)
     watched.daemon = Daemon(
-        Settings(**QUICK | settings),
+        load(QUICK | settings),
         connection,
         turned=watched.turns.append,
         changed=watched.changes.append,
@@ -281,7 +281,7 @@ async def test_it_ends_soon_though_dials_are_in_flight(tmp_path: Path) -> None:
 async def test_a_port_that_is_taken_is_told_at_once(tmp_path: Path) -> None:
     async with standing(*WEB) as cluster, watching(cluster, tmp_path) as watched:
         connection = await connect(str(tmp_path / "kubeconfig"), None, user_agent="second")
-        settings = Settings(**QUICK | {"listen": f"127.0.0.1:{watched.daemon.port}"})
+        settings = load(QUICK | {"listen": f"127.0.0.1:{watched.daemon.port}"})
         with pytest.raises(OSError, match="in use"):
             await Daemon(settings, connection).run(asyncio.Event())
         await connection.close()

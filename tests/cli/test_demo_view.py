@@ -38,7 +38,7 @@ def screen(monkeypatch: pytest.MonkeyPatch) -> Callable[..., io.StringIO]:
 
         def console(*, stderr: bool = False) -> Console:
             return Console(
-                file=stream, width=width, height=height, force_terminal=True, no_color=True
+                file=stream, width=width, height=height, force_terminal=True, color_system=None
             )
 
         monkeypatch.setattr(demo_view, "console", console)

@@ -147,8 +147,8 @@ async def test_two_daemons_share_the_caps_and_one_takes_over_when_the_other_leav
         daemon(held, *flags, node="a") as first,
         daemon(held, *flags, node="b") as second,
     ):
-        for found in (first, second):
-            await until(lambda found=found: _verdict(found, "port_mismatch"), 20)
+        await until(lambda: _verdict(first, "port_mismatch"), 20)
+        await until(lambda: _verdict(second, "port_mismatch"), 20)
         await asyncio.sleep(3)
         seconds = 10.0
         before = await _dials(first, second)

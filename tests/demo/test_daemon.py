@@ -24,7 +24,9 @@ async def test_it_stands_while_the_context_lasts_and_answers(tmp_path: Path) -> 
 
 
 async def test_one_that_cannot_start_fails_with_its_own_words(tmp_path: Path) -> None:
-    with pytest.raises(DaemonFailed, match="the daemon ended: probe: kubeconfig .* does not exist"):
+    with pytest.raises(
+        DaemonFailed, match=r"the daemon ended: probe: kubeconfig .* does not exist"
+    ):
         async with Watched(tmp_path / "nothing", linger=1):
             pass
 
@@ -36,5 +38,5 @@ async def test_one_that_dies_meanwhile_fails_with_its_last_words(tmp_path: Path)
             assert daemon._process
             daemon._process.kill()
             await daemon._process.wait()
-            with pytest.raises(DaemonFailed, match="/api/v1/changes: .*dialing as node node-1"):
+            with pytest.raises(DaemonFailed, match=r"/api/v1/changes: .*dialing as node node-1"):
                 await daemon.changes()

@@ -1,13 +1,12 @@
 """The player: what was injected against what the daemon says, with a daemon of the test's own."""
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, cast
 
 import pytest
 
 from probe.demo import play
-from probe.demo.daemon import Watched
+from probe.demo.daemon import PACE, Watched
 from probe.demo.play import Player, Scene, Score
 from probe.demo.scenarios import Options, Scenario
 from probe.sandbox.cluster import Cluster
@@ -22,6 +21,9 @@ class Said:
         self.verdict = "healthy"
         self.invalid: dict[tuple[str, str], float] = {}
         self.rollouts: list[dict[str, Any]] = []
+
+    def becomes(self, verdict: str) -> None:
+        self.verdict = verdict
 
     async def services(self) -> list[dict[str, Any]]:
         port = {"port": 8080, "verdict": self.verdict, "summary": "as said"}
@@ -39,7 +41,7 @@ class Said:
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("POLL", "FIND_SECONDS", "HEAL_SECONDS"):
         monkeypatch.setattr(play, name, {"POLL": 0.01}.get(name, 0.1))
-    monkeypatch.setitem(play.PACE, "settle", "0")
+    monkeypatch.setitem(PACE, "settle", "0")
 
 
 @pytest.fixture
@@ -57,10 +59,10 @@ async def played(
         return
 
     async def inject(cluster: Cluster, options: Options) -> None:
-        daemon.verdict = injected
+        daemon.becomes(injected)
 
     async def heal(cluster: Cluster, options: Options) -> None:
-        daemon.verdict = healed
+        daemon.becomes(healed)
 
     scenario = Scenario("test", "a story", lambda options: expects, nothing, inject, heal)
     told: list[tuple[str, str]] = []
@@ -113,18 +115,14 @@ async def test_a_verdict_that_does_not_go_away_is_not_healed(cluster: Cluster) -
 
 
 async def test_an_address_in_a_workload_is_read_off_the_metrics(cluster: Cluster) -> None:
-    daemon = Said()
+    class Invalid(Said):
+        def becomes(self, verdict: str) -> None:
+            counts = {("demo-app", "env"): 1.0, ("demo-app", "service"): 1.0}
+            self.invalid = counts if verdict == "injected" else {}
+
     expected = "Namespace demo-app invalid_target in env"
 
-    async def put() -> None:
-        await asyncio.sleep(0.02)
-        daemon.invalid = {("demo-app", "env"): 1, ("demo-app", "service"): 1}
-        await asyncio.sleep(0.1)
-        daemon.invalid = {}
-
-    putting = asyncio.create_task(put())
-    score, _ = await played(cluster, daemon, "healthy", "healthy", expected)
-    await putting
+    score, _ = await played(cluster, Invalid(), "injected", "healthy", expected)
 
     assert score.passed
     assert score.found == [expected]
