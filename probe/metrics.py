@@ -284,7 +284,8 @@ class _Small(Collector):
             "Configured addresses that nobody may dial, by where they entered.",
             labels=["node", "namespace", "source"],
         )
-        for (namespace, source), count in sorted(world.invalid_targets().items()):
+        tally = world.mirror.invalid_targets(world.config.scope)
+        for (namespace, source), count in sorted(tally.items()):
             invalid.add_metric([node, namespace, source], count)
         yield invalid
 

@@ -162,7 +162,8 @@ class Daemon:
 
     async def verdict(self, namespace: str, service: str) -> str | None:
         found = await self.json(f"/api/v1/services/{namespace}/{service}")
-        return found.get("verdict")
+        verdict: str | None = found.get("verdict")
+        return verdict
 
 
 @asynccontextmanager

@@ -205,6 +205,7 @@ async def test_draining_gives_up_after_its_time_and_closing_leaves_no_descriptor
     sockets: ExitStack,
 ) -> None:
     port = full(sockets)
+    gc.collect()
     before = len(os.listdir("/proc/self/fd"))
     desk = Desk(seconds=60)
     desk.dialer.dial([(i, "127.0.0.1", port) for i in range(50)])
@@ -218,7 +219,7 @@ async def test_draining_gives_up_after_its_time_and_closing_leaves_no_descriptor
     await desk.dialer.drain(1)  # nothing is in flight any more
     gc.collect()
     assert desk.outcomes == {}
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len(os.listdir("/proc/self/fd")) <= before
 
 
 async def test_thousands_of_dials_at_once_all_come_back(sockets: ExitStack) -> None:

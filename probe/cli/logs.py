@@ -29,14 +29,16 @@ class JsonFormatter(logging.Formatter):
 
 
 class SaidOnce(logging.Filter):
-    """Lets the same sentence through once in SAID_ONCE_SECONDS: when the API server goes, every
-    watch of it has the same to say."""
+    """Lets a logger's same sentence through once in SAID_ONCE_SECONDS: when the API server goes,
+    every watch of it has the same to say."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
         self._said: dict[str, float] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
+        if not super().filter(record):
+            return True
         sentence = record.getMessage()
         fresh = {s: at for s, at in self._said.items() if record.created - at < SAID_ONCE_SECONDS}
         self._said = {sentence: record.created, **fresh}
@@ -52,7 +54,5 @@ def configure(level: str, form: str) -> None:
         handler.setFormatter(
             logging.Formatter("%(asctime)s %(levelname)-7s %(message)s", "%H:%M:%S")
         )
-    reflector = logging.getLogger("probe.reflector")
-    if not any(isinstance(found, SaidOnce) for found in reflector.filters):
-        reflector.addFilter(SaidOnce())
+    handler.addFilter(SaidOnce("probe.reflector"))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)

@@ -12,7 +12,7 @@ from math import inf
 
 from probe.core import changes, kube, rollouts
 from probe.core.changes import Change
-from probe.core.edges import Endpoint, EndpointSlice, Service, ServiceKey
+from probe.core.edges import Endpoint, EndpointSlice, Scope, Service, ServiceKey
 from probe.core.kube import Workload
 from probe.core.ledger import ServiceRecord
 from probe.core.results import Result
@@ -113,6 +113,19 @@ class Mirror:
             r for r in reversed(self.finished) if r.workload[1] == key[0] and key[1] in r.services
         )
         return (*self.rollouts_of(key), *islice(over, 1))
+
+    def invalid_targets(self, scope: Scope) -> Counter[tuple[str, str]]:
+        """How many configured addresses nobody may dial, by namespace and where they entered."""
+        found = Counter(
+            (book.implied.key.namespace, invalid.source)
+            for record in self.services.values()
+            for book in record.books.values()
+            for invalid in book.implied.invalid
+        )
+        for workload in self.workloads.values():
+            if scope.admits(workload.namespace):
+                found.update((workload.namespace, source) for source, _ in workload.invalid)
+        return found
 
     def _apply(self, event: kube.Event, now: float) -> Iterator[Change]:
         match event:

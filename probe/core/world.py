@@ -55,6 +55,8 @@ class Turn(NamedTuple):
 
 
 class World:
+    """What one daemon, or one check, knows and does. `mirror` is the cluster as it was told."""
+
     def __init__(self, config: Config, now: float) -> None:
         self.config = config
         self.started = now
@@ -372,26 +374,15 @@ class World:
         if plan is None:
             return
         for refused in plan.refused[:CANDIDATE_ENDPOINTS]:
+            endpoint = book.tracks[refused].endpoint
             for port, _ in plan.declared:
                 edge = refused._replace(kind=Kind.CANDIDATE, dial_port=port)
-                book.tracks[edge] = track = Track(edge, None, view.now)
+                book.tracks[edge] = track = Track(edge, endpoint, view.now)
                 self._rounds.put(track, view.now)
 
     def _book(self, key: PortKey) -> PortBook | None:
         record = self.mirror.services.get((key.namespace, key.service))
         return record.books.get(key.port) if record else None
-
-    def invalid_targets(self) -> Counter[tuple[str, str]]:
-        """How many configured addresses nobody may dial, by namespace and where they entered."""
-        found = Counter(
-            (book.implied.key.namespace, invalid.source)
-            for _, book in self.books()
-            for invalid in book.implied.invalid
-        )
-        for workload in self.mirror.workloads.values():
-            if self.config.scope.admits(workload.namespace):
-                found.update((workload.namespace, source) for source, _ in workload.invalid)
-        return found
 
     def coverage(self, now: float) -> float:
         """The share of our edges that were dialed when they should have been; 1 without any."""

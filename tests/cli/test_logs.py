@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from probe.cli.logs import JsonFormatter, configure
+from probe.cli.logs import JsonFormatter, SaidOnce, configure
 
 
 class Terminal(io.StringIO):
@@ -72,3 +72,18 @@ def test_a_traceback_stays_on_the_line() -> None:
 
     assert "\n" not in line
     assert json.loads(line)["error"].endswith("ValueError: two\nlines")
+
+
+def test_what_every_watch_has_to_say_is_said_once_and_others_are_not_silenced() -> None:
+    said = SaidOnce("probe.reflector")
+
+    def passes(name: str, message: str, at: float) -> bool:
+        fields = {"name": name, "msg": message, "created": at}
+        return said.filter(logging.makeLogRecord(fields))
+
+    assert passes("probe.reflector", "the API server is away", 0.0)
+    assert not passes("probe.reflector", "the API server is away", 59.0)
+    assert passes("probe.reflector", "services are watched again", 59.0)
+    assert passes("probe.reflector", "the API server is away", 120.0)
+    assert passes("probe.daemon", "stopped", 120.0)
+    assert passes("probe.daemon", "stopped", 120.0)

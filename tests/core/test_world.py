@@ -198,7 +198,7 @@ def test_invalid_addresses_of_workloads_count_where_we_may_look() -> None:
     story = Story(Config(NODE, scope=scope))
     story.listed((), (), [workload(invalid=told), workload(namespace="denied", invalid=told)])
 
-    assert story.world.invalid_targets() == {("demo-app", "env"): 1}
+    assert story.world.mirror.invalid_targets(story.world.config.scope) == {("demo-app", "env"): 1}
 
 
 def test_a_world_without_edges_covers_all_of_them() -> None:

@@ -155,7 +155,7 @@ def test_an_invalid_address_is_never_dialed_counted_and_named() -> None:
         "endpoint 0.0.0.0:8080: 0.0.0.0 is the unspecified address and would dial the prober "
         "itself; it was not dialed"
     )
-    assert dict(story.world.invalid_targets()) == {
+    assert dict(story.world.mirror.invalid_targets(story.world.config.scope)) == {
         ("demo-app", "endpointslice"): 2,
         ("demo-app", "env"): 1,
     }

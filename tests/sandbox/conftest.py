@@ -14,7 +14,6 @@ from probe.sandbox.store import Store
 Obj = dict[str, Any]
 
 
-
 @dataclass
 class Client:
     """Asks the server; answers are (HTTP status, parsed body)."""
