@@ -66,6 +66,14 @@ class Running:
         return code, time.monotonic() - sent
 
 
+def quiet(command: Running, code: int, number: int) -> bool:
+    """Whether the signal ended it without a word of ours. While Python itself starts, before our
+    first line runs, it has its own way to end."""
+    if any("Fatal Python error: init_import_site" in line for line in command.lines):
+        return True
+    return code in (0, 130, -number) and "Traceback" not in "".join(command.lines)
+
+
 def environment(**more: str) -> dict[str, str]:
     """Nothing of ours but the path: no kubeconfig of the developer's, no PROBE_ settings."""
     kept = {name: os.environ[name] for name in ("PATH", "LANG", "TMPDIR") if name in os.environ}

@@ -110,6 +110,7 @@ async def start_api(cluster: Cluster, port: int) -> ApiServer:
 WEB = (deployment("web"), service("web"))
 
 
+@pytest.mark.slow
 async def test_a_service_turns_and_the_edit_that_turned_it_is_told(tmp_path: Path) -> None:
     async with standing(*WEB) as cluster, watching(cluster, tmp_path) as watched:
         await watched.becomes("web", "healthy")
@@ -153,6 +154,7 @@ async def test_what_may_not_be_dialed_does_not_keep_it_from_being_ready(tmp_path
         assert watched.verdict("db") == "invalid_target"
 
 
+@pytest.mark.slow
 async def test_it_waits_alive_and_not_ready_for_an_api_server_that_is_away(tmp_path: Path) -> None:
     async with standing(*WEB) as cluster:
         cluster.write_kubeconfig(tmp_path / "kubeconfig")
@@ -203,6 +205,7 @@ async def test_without_the_api_server_it_dials_on_and_forgets_nothing(tmp_path: 
         await api.stop()
 
 
+@pytest.mark.slow
 async def test_failures_while_discovery_is_stale_accuse_nobody(tmp_path: Path) -> None:
     async with standing(*WEB) as cluster, watching(cluster, tmp_path) as watched:
         await watched.becomes("web", "healthy")

@@ -32,6 +32,8 @@ import asyncio, json, sys
 from dataclasses import asdict
 from probe.dialer import Dialer
 
+pytestmark = pytest.mark.slow
+
 async def main(targets):
     found = {}
     dialer = Dialer(lambda batch: found.update(batch), seconds=4.0)

@@ -1,5 +1,6 @@
-"""A cluster held in the state of the port mismatch, by the program itself."""
+"""A cluster held by the program itself, and logging as the test found it."""
 
+import logging
 import subprocess
 import sys
 import time
@@ -49,3 +50,13 @@ def held_alone(tmp_path: Path) -> Iterator[Path]:
     """The same for a test that changes it."""
     with _holding(tmp_path) as path:
         yield path
+
+
+@pytest.fixture(autouse=True)
+def _logging_restored() -> Iterator[None]:
+    """`probe run` sets the process's logging up, which is the test's process here."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.running import KUBECTL, kubectl, probe, running, shell, until
+from tests.running import KUBECTL, kubectl, probe, quiet, running, shell, until
 
 pytestmark = pytest.mark.slow
 
@@ -180,13 +180,12 @@ async def test_ctrl_c_ends_it_at_any_moment_without_a_word(tmp_path: Path) -> No
         for client in full:
             client.setblocking(False)
             client.connect_ex(silent.getsockname())
-        for moment in (0.1, 0.3, 0.6, 1.0, 2.0):
+        for moment in (0.3, 0.8, 1.6):
             async with running("check", "addr", "--timeout", "30", address) as command:
                 await asyncio.sleep(moment)
                 code, seconds = await command.stop(signal.SIGINT)
                 await until(lambda: command.process.returncode is not None)
-            assert code in (130, -signal.SIGINT)
+            assert quiet(command, code, signal.SIGINT), command.lines
             assert seconds < 2
-            assert command.lines == []
         for client in full:
             client.close()

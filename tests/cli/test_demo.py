@@ -13,7 +13,7 @@ from probe.cli.check import Output
 from probe.cli.commands import app
 from probe.demo import play
 from probe.demo.scenarios import SCENARIOS, Options, Scenario
-from tests.running import KUBECTL, Daemon, daemon, kubectl, probe, running, shell, until
+from tests.running import KUBECTL, Daemon, daemon, kubectl, probe, quiet, running, shell, until
 
 HELD = {
     "port-mismatch": ("port_mismatch", 1),
@@ -136,13 +136,12 @@ async def _gone(watching: Daemon) -> bool:
 
 @pytest.mark.slow
 async def test_ctrl_c_ends_it_at_any_moment_without_a_traceback() -> None:
-    for moment in (0.2, 0.8, 2.0, 4.5):
+    for moment in (0.6, 4.0):
         async with running("demo", "blackhole") as command:
             await asyncio.sleep(moment)
             code, seconds = await command.stop(signal.SIGINT)
-        assert code in (130, -signal.SIGINT)
+        assert quiet(command, code, signal.SIGINT), command.lines
         assert seconds < 5
-        assert command.lines == []
 
 
 @pytest.mark.slow

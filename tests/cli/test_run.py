@@ -11,7 +11,18 @@ from typer.testing import CliRunner
 
 from probe.cli.commands import app
 from probe.settings import Settings
-from tests.running import KUBECTL, Daemon, daemon, kubectl, probe, running, shell, total, until
+from tests.running import (
+    KUBECTL,
+    Daemon,
+    daemon,
+    kubectl,
+    probe,
+    quiet,
+    running,
+    shell,
+    total,
+    until,
+)
 
 HERE = {"namespace": "demo-app", "service": "backend-v1", "port": "8080"}
 
@@ -150,7 +161,7 @@ async def test_two_daemons_share_the_caps_and_one_takes_over_when_the_other_leav
         await until(lambda: _verdict(first, "port_mismatch"), 20)
         await until(lambda: _verdict(second, "port_mismatch"), 20)
         await asyncio.sleep(3)
-        seconds = 10.0
+        seconds = 6.0
         before = await _dials(first, second)
         await asyncio.sleep(seconds)
         shared = {k: n - before[k] for k, n in (await _dials(first, second)).items()}
@@ -163,9 +174,9 @@ async def test_two_daemons_share_the_caps_and_one_takes_over_when_the_other_leav
         assert (await second.command.stop())[0] == 0
         await asyncio.sleep(3)
         before = await _dials(first)
-        await asyncio.sleep(5)
+        await asyncio.sleep(seconds)
         alone = {k: n - before[k] for k, n in (await _dials(first)).items()}
-        assert 0.7 * 4 * 5 < alone["a", "endpoint"] <= 1.1 * 4 * 5
+        assert 0.7 * 4 * seconds < alone["a", "endpoint"] <= 1.1 * 4 * seconds
         assert await first.value("edgeprobe_edges", state="down") == 3
 
 
@@ -183,13 +194,12 @@ async def _dials(*daemons: Daemon) -> dict[tuple[str, str], float]:
 async def test_signals_end_it_at_any_moment_without_a_traceback(held: Path) -> None:
     arguments = ("run", "--kubeconfig", str(held), "--listen", "127.0.0.1:0")
     for number in (signal.SIGINT, signal.SIGTERM):
-        for moment in (0.1, 0.4, 0.8, 1.5):
+        for moment in (0.3, 0.8, 1.5):
             async with running(*arguments) as command:
                 await asyncio.sleep(moment)
                 code, seconds = await command.stop(number)
-            assert code in (0, 130, -number)
+            assert quiet(command, code, number), command.lines
             assert seconds < 2
-            assert "Traceback" not in "".join(command.lines)
 
 
 @pytest.mark.slow

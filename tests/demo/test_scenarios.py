@@ -45,6 +45,7 @@ async def test_what_was_broken_can_be_mended(name: str, cluster: Cluster) -> Non
     assert cluster.proxy.lag == 0
 
 
+@pytest.mark.slow
 async def test_a_held_mismatch_points_beside_the_container_and_says_who_did_it(
     cluster: Cluster,
 ) -> None:
@@ -57,6 +58,7 @@ async def test_a_held_mismatch_points_beside_the_container_and_says_who_did_it(
     assert len({f["time"] for f in fields}) == 2
 
 
+@pytest.mark.slow
 async def test_a_held_service_without_endpoints_has_pods_and_none_of_them(cluster: Cluster) -> None:
     await hold(cluster, [SCENARIOS["no-endpoints"]], Options())
 

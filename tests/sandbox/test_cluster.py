@@ -24,6 +24,8 @@ from tests.sandbox.manifests import (
     service,
 )
 
+pytestmark = pytest.mark.slow
+
 DAEMON = "edgeprobe/0.1.0 (node a)"
 
 

@@ -20,6 +20,8 @@ from tests.sandbox.manifests import (
     slices,
 )
 
+pytestmark = pytest.mark.slow
+
 REVISION = "deployment.kubernetes.io/revision"
 READY = {"ready": True, "serving": True, "terminating": False}
 UNREADY = {"ready": False, "serving": False, "terminating": False}

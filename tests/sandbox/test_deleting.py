@@ -7,6 +7,8 @@ import pytest
 from probe.sandbox.store import NotFound
 from tests.sandbox.conftest import Client
 
+pytestmark = pytest.mark.slow
+
 PODS = "/api/v1/namespaces/default/pods"
 
 

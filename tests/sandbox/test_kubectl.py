@@ -20,9 +20,13 @@ KUBECTL = shutil.which(
         [os.environ.get("KUBEBUILDER_ASSETS", ""), "/usr/local/kubebuilder/bin", os.environ["PATH"]]
     ),
 )
-pytestmark = pytest.mark.skipif(
-    KUBECTL is None, reason="no kubectl in KUBEBUILDER_ASSETS, /usr/local/kubebuilder/bin or PATH"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        KUBECTL is None,
+        reason="no kubectl in KUBEBUILDER_ASSETS, /usr/local/kubebuilder/bin or PATH",
+    ),
+]
 
 WEB = """
 apiVersion: apps/v1

@@ -21,6 +21,8 @@ from tests.sandbox.manifests import (
     service,
 )
 
+pytestmark = pytest.mark.slow
+
 BEHAVIOUR = "sandbox.edgeprobe.dev/behaviour"
 
 

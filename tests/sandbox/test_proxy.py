@@ -23,6 +23,8 @@ from tests.sandbox.manifests import (
     service,
 )
 
+pytestmark = pytest.mark.slow
+
 LAG = 0.5
 
 

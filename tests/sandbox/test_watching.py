@@ -10,6 +10,8 @@ from probe.sandbox.apiserver import ApiServer
 from probe.sandbox.store import Store
 from tests.sandbox.conftest import Client
 
+pytestmark = pytest.mark.slow
+
 ALL = "/api/v1/configmaps?watch=1&timeoutSeconds=1"
 
 
