@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 HERE, THERE = "10.213.0.1", "10.213.0.2"
 HERE6, THERE6 = "fd13::1", "fd13::2"
@@ -31,8 +33,6 @@ DIALING = """
 import asyncio, json, sys
 from dataclasses import asdict
 from probe.dialer import Dialer
-
-pytestmark = pytest.mark.slow
 
 async def main(targets):
     found = {}
