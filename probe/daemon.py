@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 from probe.core import kube, report
-from probe.core.changes import Change
+from probe.core.changes import Change, ChangeKind
 from probe.core.edges import Kind
 from probe.core.results import Outcome
 from probe.core.rounds import Dial
@@ -39,6 +39,10 @@ DRAIN_SECONDS = 1.0
 
 RESERVED_DESCRIPTORS = 128
 """Descriptors kept from the dials for watches, scrapes and files."""
+
+
+LEVELS = {ChangeKind.ENDPOINT: logging.DEBUG, ChangeKind.INVALID_TARGET: logging.WARNING}
+"""How loud a change is: a rollout of a large Service is thousands of endpoints come and gone."""
 
 
 class Daemon:
@@ -137,7 +141,8 @@ class Daemon:
 
     def _tell(self, found: list[Change]) -> None:
         for change in found:
-            log.info(
+            log.log(
+                LEVELS.get(change.kind, logging.INFO),
                 "%s %s: %s",
                 change.kind,
                 change.object,
@@ -148,7 +153,8 @@ class Daemon:
 
     def _log_turn(self, turn: Turn) -> None:
         key, new = turn.key, turn.new
-        level = logging.WARNING if new.verdict in FAILING else logging.INFO
+        alarming = new.verdict in FAILING and not new.on_purpose
+        level = logging.WARNING if alarming else logging.INFO
         log.log(
             level,
             "%s/%s:%d %s: %s",

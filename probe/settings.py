@@ -6,6 +6,7 @@ environment. A wrong setting is one sentence that names it and where it came fro
 """
 
 import os
+import re
 import socket
 from ipaddress import ip_network
 from pathlib import Path
@@ -31,6 +32,25 @@ Names = Annotated[tuple[str, ...], NoDecode]
 """A list in the file; in flags and the environment separated by commas."""
 
 
+NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+"""A DNS-1123 label, which is what Kubernetes takes as a namespace's name."""
+
+WORDS = {
+    "greater_than_equal": "must be at least {ge:g}",
+    "less_than_equal": "must be at most {le:g}",
+    "float_parsing": "must be a number",
+    "float_type": "must be a number",
+    "int_parsing": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "int_type": "must be a whole number",
+    "bool_parsing": "must be true or false",
+    "bool_type": "must be true or false",
+    "string_type": "must be text: put it in quotes",
+    "literal_error": "must be {expected}",
+}
+"""What pydantic says of a value, by its error type, as what to write instead."""
+
+
 class SettingsError(ValueError):
     """Settings that cannot be used; the text is one sentence naming the setting and the fix."""
 
@@ -46,7 +66,13 @@ class Settings(BaseSettings):
         None, description="Kubeconfig file. Default: in-cluster, else $KUBECONFIG, ~/.kube/config."
     )
     context: str | None = Field(None, description="Context of the kubeconfig.")
-    interval: float = Field(10.0, ge=0.1, le=3600, description="Seconds between dials of an edge.")
+    interval: float = Field(
+        10.0,
+        ge=0.1,
+        le=3600,
+        description="Seconds between dials of an edge. "
+        "A verdict needs about 2.5 s whatever the interval.",
+    )
     timeout: float = Field(
         4.0,
         ge=0.1,
@@ -113,6 +139,27 @@ class Settings(BaseSettings):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
 
+    @field_validator(
+        *("interval", "timeout", "settle", "linger", "max_in_flight", "max_dials_per_second"),
+        mode="before",
+    )
+    @classmethod
+    def _numbers(cls, value: object) -> object:
+        if isinstance(value, bool):  # pydantic takes YAML's true, and its yes and on, as 1
+            raise ValueError("must be a number")
+        return value
+
+    @field_validator("namespaces", "deny_namespaces")
+    @classmethod
+    def _labels(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for name in value:
+            if not NAMESPACE.fullmatch(name):
+                raise ValueError(
+                    f"{name!r} can be no namespace: lower-case letters, digits and inner hyphens, "
+                    "at most 63"
+                )
+        return value
+
     @field_validator("allow_targets", "manual_targets")
     @classmethod
     def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
@@ -157,6 +204,7 @@ class Settings(BaseSettings):
             scope=scope,
             peers=(namespace, name) if name else None,
             once=once,
+            on_node=self.vantage != "local",
         )
 
 
@@ -202,8 +250,10 @@ def _sentence(
     """The first fault, naming the setting as the user wrote it."""
     error = failed.errors()[0]
     name = str(error["loc"][0]) if error["loc"] else ""
-    message = error["msg"].removeprefix("Value error, ")
-    given = f" (given: {error['input']!r})" if name and error["type"] != "extra_forbidden" else ""
+    words = WORDS.get(error["type"], error["msg"].removeprefix("Value error, "))
+    message = words.format(**error.get("ctx", {})) if error["type"] in WORDS else words
+    # A key that is wrong here may well be right elsewhere: it is not for a log.
+    given = f" (given: {error['input']!r})" if name and name != "api_key" else ""
     if name in flags:
         where = f"--{name.replace('_', '-')}"
     elif name in values:

@@ -42,6 +42,10 @@ def user(**fields: Any) -> dict[str, Any]:
     }
 
 
+def sandbox(extension: object) -> dict[str, Any]:
+    return cluster(extensions=[{"name": "edgeprobe.dev/sandbox", "extension": extension}])
+
+
 WRONG = {
     "not YAML": ("{", "is not YAML in line 1: write it anew"),
     "a list": ("- 1", "is not a kubeconfig: it needs clusters, users and contexts"),
@@ -61,10 +65,26 @@ WRONG = {
     "no plugin": (user(exec={"apiVersion": EXEC, "command": "/no/aws"}), "/no/aws was not found"),
     "plugin fails": (user(exec={"apiVersion": EXEC, "command": "false"}), "process returned 1"),
     "plugin says nothing": (user(exec={"apiVersion": EXEC, "command": "true"}), "failed to decode"),
-    "bad networks": (
-        cluster(extensions=[{"name": "edgeprobe.dev/sandbox", "extension": {"allow_targets": 5}}]),
-        "allow_targets of edgeprobe.dev/sandbox is no list of networks",
+    "networks a number": (
+        sandbox({"allow_targets": 5}),
+        "allow_targets of edgeprobe.dev/sandbox is no list of networks: write it as "
+        "[127.0.0.0/8], not 5",
     ),
+    "networks a text": (
+        sandbox({"allow_targets": "127.0.0.0/8"}),
+        "is no list of networks: write it as [127.0.0.0/8], not '127.0.0.0/8'",
+    ),
+    "networks numbers": (sandbox({"allow_targets": [5]}), "write it as [127.0.0.0/8], not [5]"),
+    "networks misspelt": (
+        sandbox({"allow_targets": ["loopback"]}),
+        "is no list of networks: 'loopback' does not appear to be",
+    ),
+    "extension a list": (
+        sandbox(["127.0.0.0/8"]),
+        "edgeprobe.dev/sandbox is no mapping: write allow_targets: [127.0.0.0/8] in it",
+    ),
+    "extension a text": (sandbox("127.0.0.0/8"), "edgeprobe.dev/sandbox is no mapping: write"),
+    "extensions a number": (cluster(extensions=5), "its cluster's extensions are no list: write"),
 }
 
 
@@ -111,7 +131,10 @@ async def test_a_plugin_that_hangs_is_given_up(
 
     with pytest.raises(ConnectionSettingsError, match=r"did not answer within 0 s: run it by hand"):
         await connect(str(path), None, user_agent="test")
-    await asyncio.sleep(0.1)
+
+    async with asyncio.timeout(5):
+        while kubeconfig._children():  # noqa: ASYNC110 - the loop tells nobody that it has reaped
+            await asyncio.sleep(0.01)
 
 
 async def test_the_home_directory_and_the_first_listed_file_win(tmp_path: Path) -> None:

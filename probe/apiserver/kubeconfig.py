@@ -10,6 +10,7 @@ import binascii
 import functools
 import ipaddress
 import os
+import signal
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -280,6 +281,7 @@ async def _authenticate(
         "clusters": [{"name": "it", "cluster": cluster}],
         "users": [{"name": "it", "user": user}],
     }
+    others = _children()
     try:
         for field in ("certificate-authority-data", "client-certificate-data", "client-key-data"):
             base64.b64decode(str(cluster.get(field) or user.get(field) or ""))
@@ -287,6 +289,8 @@ async def _authenticate(
         async with asyncio.timeout(EXEC_SECONDS):
             await loader.load_and_set(configuration)
     except TimeoutError:
+        for plugin in _children() - others:  # the library lets go of it and leaves it running
+            os.kill(plugin, signal.SIGKILL)
         problem = f"its exec plugin did not answer within {EXEC_SECONDS:.0f} s: run it by hand"
     except binascii.Error:
         problem = "its certificate data is no base64: write it anew"
@@ -298,6 +302,12 @@ async def _authenticate(
         expires: datetime | None = getattr(loader, "exec_plugin_expiry", None)
         return expires
     raise ConnectionSettingsError(f"{about} is unusable: {problem}")
+
+
+def _children() -> set[int]:
+    """Process ids of our children (Linux with CONFIG_PROC_CHILDREN; elsewhere none are seen)."""
+    found = Path("/proc/self/task").glob("*/children")
+    return {int(child) for file in found for child in file.read_text().split()}
 
 
 def is_loopback(server: str) -> bool:
@@ -313,13 +323,29 @@ def _allowed(cluster: Entry, server: str, about: str) -> tuple[Network, ...]:
     not one elsewhere, nor one behind a proxy, to which 127.0.0.1 is another machine."""
     if not is_loopback(server) or cluster.get("proxy-url"):
         return ()
-    for item in cluster.get("extensions") or ():
+    extensions = cluster.get("extensions") or []
+    if not isinstance(extensions, list):
+        raise ConnectionSettingsError(
+            f"{about}: its cluster's extensions are no list: write each as - name, extension"
+        )
+    for item in extensions:
         if isinstance(item, dict) and item.get("name") == SANDBOX_EXTENSION:
-            try:
-                listed = (item.get("extension") or {}).get("allow_targets") or []
-                return tuple(ipaddress.ip_network(network) for network in listed)
-            except (ValueError, AttributeError, TypeError) as error:
-                raise ConnectionSettingsError(
-                    f"{about}: allow_targets of {SANDBOX_EXTENSION} is no list of networks: {error}"
-                ) from error
+            return _networks(item.get("extension") or {}, about)
     return ()
+
+
+def _networks(extension: object, about: str) -> tuple[Network, ...]:
+    """The extension's allow_targets. Only text is read as a network: ip_network takes numbers
+    too, and 5 would be 0.0.0.5."""
+    if not isinstance(extension, dict):
+        raise ConnectionSettingsError(
+            f"{about}: {SANDBOX_EXTENSION} is no mapping: write allow_targets: [127.0.0.0/8] in it"
+        )
+    listed = extension.get("allow_targets") or []
+    wrong = f"{about}: allow_targets of {SANDBOX_EXTENSION} is no list of networks"
+    if not isinstance(listed, list) or not all(isinstance(text, str) for text in listed):
+        raise ConnectionSettingsError(f"{wrong}: write it as [127.0.0.0/8], not {listed!r}")
+    try:
+        return tuple(ipaddress.ip_network(text) for text in listed)
+    except ValueError as error:
+        raise ConnectionSettingsError(f"{wrong}: {error}") from error

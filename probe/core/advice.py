@@ -15,6 +15,14 @@ def advice(service: Service, book: PortBook, rollouts: Iterable[Rollout] = ()) -
         return _port_mismatch(service, book)
     if verdict is Verdict.DRAIN_RACE:
         return _drain_race(rollouts)
+    if book.judgement.on_purpose:
+        return ()
+    sources = {invalid.source for invalid in book.implied.invalid}
+    if verdict is Verdict.INVALID_TARGET and "service" in sources:
+        return (
+            f"look at the ClusterIP: kubectl get service {service.name} -n {service.namespace}; "
+            "a cluster on loopback is dialed only inside --allow-targets",
+        )
     line = LINES.get(verdict)
     return (line.format(ns=service.namespace, name=service.name),) if line else ()
 

@@ -7,6 +7,7 @@ from probe.core.health import Level
 from probe.core.ledger import PortBook, ServiceRecord, Track
 from probe.core.results import FAILURES, Result
 from probe.core.rollouts import SERVICE_EDIT_SECONDS, Phase, Rollout
+from probe.core.verdicts import FAILING, Verdict
 
 DRAIN_FAILURES_KEPT = 100
 
@@ -34,6 +35,12 @@ def phase(
     if now - max(record.since, track.since, started) < settle:
         return Phase.SETTLING
     return Phase.STEADY
+
+
+def broken_before(book: PortBook, rollout: Rollout) -> bool:
+    """Whether this Service port failed steadily already when the rollout began."""
+    steady = book.judgement.verdict in FAILING and book.judgement.verdict is not Verdict.DRAIN_RACE
+    return steady and book.judged_since < rollout.started
 
 
 def removal(

@@ -21,6 +21,7 @@ class ChangeKind(StrEnum):
     ROLLOUT_REPORT = "rollout_report"
     SCALE = "scale"
     ENDPOINT = "endpoint"
+    INVALID_TARGET = "invalid_target"
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +138,16 @@ def workload_changes(
     if old.replicas != new.replicas:
         detail = f"replicas: {old.replicas} -> {new.replicas}"
         yield _of_workload(new, at, ChangeKind.SCALE, detail, services)
+
+
+def invalid_targets(
+    old: Workload | None, new: Workload, services: tuple[str, ...], at: float
+) -> Iterator[Change]:
+    """Addresses that a workload was newly told and that nobody may dial."""
+    known = old.invalid if old is not None else ()
+    for found in new.invalid:
+        if found not in known:
+            yield _of_workload(new, at, ChangeKind.INVALID_TARGET, found[1], services)
 
 
 def rollout_ended(

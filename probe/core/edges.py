@@ -169,9 +169,14 @@ class Implied:
     skipped: tuple[Skip, ...]
 
 
-BLOCKING_PORTS = frozenset({3306})
-BLOCKING_NAMES = frozenset({"mysql", "mariadb", "tcp-mysql"})
+BLOCKING_PORTS: frozenset[int | str | None] = frozenset({3306})
+BLOCKING_NAMES: frozenset[int | str] = frozenset({"mysql", "mariadb", "tcp-mysql"})
 """MySQL blocks a host after max_connect_errors (100) connections closed before the handshake."""
+
+
+API_SERVER: ServiceKey = ("default", "kubernetes")
+"""The one manual Service that nobody else can point elsewhere: every API server writes its own
+address there, again and again (kube-apiserver's endpoint reconciler)."""
 
 
 def implied(service: Service | None, slices: Iterable[EndpointSlice], scope: Scope) -> Implied:
@@ -193,18 +198,19 @@ def implied(service: Service | None, slices: Iterable[EndpointSlice], scope: Sco
     for port in service.ports:
         if port.protocol != "TCP":
             skipped.append(Skip.SCTP if port.protocol == "SCTP" else Skip.UDP)
-        elif _blocks_hosts(port) and not scope.dial_blocking_ports:
+        elif _blocks_hosts(port, held) and not scope.dial_blocking_ports:
             skipped.append(Skip.BLOCKS_HOSTS)
         else:
             ports.append(_port_edges(service, port, held, scope, skipped))
     return Implied(tuple(ports), tuple(skipped))
 
 
-def _blocks_hosts(port: ServicePort) -> bool:
-    return (
-        port.port in BLOCKING_PORTS
-        or port.target_port in BLOCKING_PORTS
-        or port.name in BLOCKING_NAMES
+def _blocks_hosts(port: ServicePort, slices: Sequence[EndpointSlice]) -> bool:
+    """By name or number, of the Service's port, of its target, or of what the target became."""
+    resolved = {p.port for s in slices for p in s.ports if p.name == port.name}
+    return bool(
+        BLOCKING_PORTS & {port.port, port.target_port, *resolved}
+        or BLOCKING_NAMES & {port.name, port.target_port}
     )
 
 
@@ -244,6 +250,8 @@ def _port_edges(
     )
     skipped.extend(Skip.MANUAL for _ in barred)
     backends = tuple(sorted(found.items(), key=lambda item: item[0]))
+    if (barred or invalid) and (service.namespace, service.name) != API_SERVER:
+        vips = []  # behind the ClusterIP stand addresses that may not be dialed
     return PortEdges(key, port, tuple(vips), backends, barred, tuple(dict.fromkeys(invalid)))
 
 

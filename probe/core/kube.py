@@ -189,12 +189,14 @@ def _complete(kind: str, obj: wire.Workload) -> bool:
         return False
     if kind == "DaemonSet":
         wanted = status.desiredNumberScheduled or 0
-        return (status.updatedNumberScheduled or 0, status.numberAvailable or 0) >= (wanted, wanted)
+        moved = wanted if _on_delete(spec) else status.updatedNumberScheduled or 0
+        return min(moved, status.numberAvailable or 0) >= wanted
     wanted = 1 if spec.replicas is None else spec.replicas
+    updated = status.updatedReplicas or 0
     if kind == "StatefulSet":
         settled = not status.updateRevision or status.updateRevision == status.currentRevision
-        return settled and (status.readyReplicas or 0) >= wanted
-    updated = status.updatedReplicas or 0
+        moved = settled or updated >= wanted - _kept_back(spec)
+        return moved and (status.readyReplicas or 0) >= wanted
     return (
         updated >= wanted
         and (status.replicas or 0) <= updated
@@ -204,12 +206,25 @@ def _complete(kind: str, obj: wire.Workload) -> bool:
 
 def _rolling(obj: wire.Workload) -> bool:
     """Pods of another template are there; unavailable ones alone make no rollout."""
-    status = obj.status
-    if status is None:
+    spec, status = obj.spec, obj.status
+    if spec is None or status is None or _on_delete(spec):
         return False
     if status.desiredNumberScheduled is not None:
         return (status.updatedNumberScheduled or 0) < status.desiredNumberScheduled
-    return (status.updatedReplicas or 0) < (status.replicas or 0)
+    return (status.updatedReplicas or 0) < (status.replicas or 0) - _kept_back(spec)
+
+
+def _on_delete(spec: wire.WorkloadSpec) -> bool:
+    """Whether pods get the new template only when somebody deletes them: nothing rolls."""
+    return spec.updateStrategy is not None and spec.updateStrategy.type == "OnDelete"
+
+
+def _kept_back(spec: wire.WorkloadSpec) -> int:
+    """Pods of a StatefulSet that are meant to stay on the old template."""
+    if _on_delete(spec):
+        return 1 if spec.replicas is None else spec.replicas
+    rolling = spec.updateStrategy.rollingUpdate if spec.updateStrategy is not None else None
+    return (rolling.partition or 0) if rolling is not None else 0
 
 
 def _stuck(obj: wire.Workload) -> bool:
@@ -229,7 +244,7 @@ def _author(meta: wire.Meta) -> Author | None:
     writers = [m for m in meta.managedFields or () if m.time and m.subresource != "status"]
     if not writers:
         return None
-    last = max(writers, key=lambda m: m.time)
+    last = max(reversed(writers), key=lambda m: m.time)  # times are whole seconds; later ones win
     return Author(last.manager, last.time)
 
 

@@ -9,7 +9,16 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from math import inf
 
-from probe.core.edges import Edge, Endpoint, EndpointSlice, Kind, PortEdges, Service, Skip
+from probe.core.edges import (
+    BLOCKING_PORTS,
+    Edge,
+    Endpoint,
+    EndpointSlice,
+    Kind,
+    PortEdges,
+    Service,
+    Skip,
+)
 from probe.core.expect import Expectation, Expected, expected
 from probe.core.health import STATES, Level, State
 from probe.core.kube import Workload
@@ -252,6 +261,7 @@ def evidence(
         drain_failures=sum(view.now - at < view.linger for at in book.drain_failures),
         new=view.now - record.since < view.settle,
         scaled_to_zero=scaled_to_zero,
+        unresolved=not book.implied.backends and any(e.ready for e in record.held_endpoints()),
         has_selector=service is not None and bool(service.selector),
         recent_dials=book.recent_dials,
         recent_retransmits=book.recent_retransmits,
@@ -296,7 +306,9 @@ def candidate_plan(
         return None
     targets = {t.edge.dial_port for t in tracks}
     declared = {d.port: d.auxiliary for w in workloads for d in w.declared}
-    found = sorted((p, aux) for p, aux in declared.items() if p not in targets)
+    found = sorted(
+        (p, aux) for p, aux in declared.items() if p not in targets and p not in BLOCKING_PORTS
+    )
     return CandidatePlan(tuple(sorted(refused)), tuple(found[:CANDIDATES_MAX]))
 
 

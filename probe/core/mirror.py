@@ -11,7 +11,7 @@ from itertools import islice
 from math import inf
 
 from probe.core import changes, kube, rollouts
-from probe.core.changes import Change
+from probe.core.changes import Change, ChangeKind
 from probe.core.edges import Endpoint, EndpointSlice, Scope, Service, ServiceKey
 from probe.core.kube import Workload
 from probe.core.ledger import ServiceRecord
@@ -45,6 +45,7 @@ class Mirror:
         self.rollouts: dict[WorkloadKey, Rollout] = {}
         self.finished: deque[Rollout] = deque(maxlen=ROLLOUTS_KEPT)
         self.changes: deque[Change] = deque(maxlen=CHANGES_KEPT)
+        self.endpoint_changes: deque[Change] = deque(maxlen=CHANGES_KEPT)
         self.listed: set[tuple[str, str]] = set()
         self.touched: dict[ServiceKey, ServiceRecord] = {}
         self.lags: list[float] = []
@@ -70,17 +71,27 @@ class Mirror:
         found = list(self._apply(event, now))
         concerned = {r.workload for key in self.touched for r in self.rollouts_of(key)}
         found.extend(self._end_rollouts(concerned, now))
-        self.changes.extend(found)
-        return found
+        return self._remember(found)
 
     def tick(self, now: float) -> list[Change]:
         """Lets time pass: ends overdue rollouts, closes removals that nothing can follow."""
         for record in self.services.values():
             if record.removals:
                 self._close_removals(record, now)
-        found = list(self._end_rollouts(list(self.rollouts), now))
-        self.changes.extend(found)
+        return self._remember(list(self._end_rollouts(list(self.rollouts), now)))
+
+    def _remember(self, found: list[Change]) -> list[Change]:
+        """Keeps endpoints apart: one large rollout must not push the edit out that began it."""
+        for change in found:
+            endpoint = change.kind is ChangeKind.ENDPOINT
+            (self.endpoint_changes if endpoint else self.changes).append(change)
         return found
+
+    def newest_changes(self) -> list[Change]:
+        """All remembered changes, the newest first."""
+        # Endpoints follow what moved them, so at the same moment they are the newer ones.
+        kept = [*self.changes, *self.endpoint_changes]
+        return sorted(kept, key=lambda change: change.at)[::-1]
 
     def services_of(self, workload: Workload) -> tuple[str, ...]:
         """Names of the Services of its namespace whose selector matches the workload's pods."""
@@ -208,6 +219,7 @@ class Mirror:
         elif old is None and workload.rolling:
             self._begin_rollout(workload, behind, "already in progress", self._now)
         yield from edits
+        yield from changes.invalid_targets(old, workload, behind, self._now)
 
     def _remove(self, resource: str, namespace: str, name: str, now: float) -> Iterator[Change]:
         if resource == kube.SLICES.name:

@@ -31,7 +31,8 @@ def services(world: World, now: float, clock: Clock, vantage: str) -> Json:
         for key, record in sorted(world.mirror.services.items())
         if record.service is not None
     ]
-    return {"services": found, "verdict": str(worst(Verdict(s["verdict"]) for s in found))}
+    verdict = worst(Verdict(s["verdict"]) for s in found)
+    return {"services": found, "verdict": str(verdict if world.mirror.synced else Verdict.UNKNOWN)}
 
 
 def service(world: World, key: ServiceKey, now: float, clock: Clock, vantage: str) -> Json:
@@ -152,7 +153,7 @@ def address(target: Target, outcome: Outcome) -> Json:
 def changes_of(world: World, key: ServiceKey, now: float) -> list[Change]:
     """The changes that concern a Service, newest first; its last write if no edit was seen."""
     found = [
-        c for c in reversed(world.mirror.changes) if c.namespace == key[0] and key[1] in c.services
+        c for c in world.mirror.newest_changes() if c.namespace == key[0] and key[1] in c.services
     ][:CHANGES_SHOWN]
     edited = any(c.kind in (ChangeKind.SERVICE_EDIT, ChangeKind.SERVICE_ADDED) for c in found)
     held = world.mirror.services[key].service
@@ -175,7 +176,7 @@ def changes(world: World, clock: Clock) -> Json:
     """All remembered changes, newest first, and the rollouts with what they cost."""
     rollouts = [*world.mirror.finished, *world.mirror.rollouts.values()]
     return {
-        "changes": [change(c, clock) for c in reversed(world.mirror.changes)],
+        "changes": [change(c, clock) for c in world.mirror.newest_changes()],
         "rollouts": [rollout(r, clock) for r in sorted(rollouts, key=lambda r: -r.started)],
     }
 

@@ -35,7 +35,8 @@ class Config:
     """What a World is told once. Times in seconds; 0 dials per second means no limit.
 
     `once` is for a single run: one dial decides and nothing settles. `peers` names the headless
-    Service whose endpoints' nodes are those of the live daemons.
+    Service whose endpoints' nodes are those of the live daemons. Without `on_node` we dial
+    from outside of the cluster, and no rule of a node's kube-proxy holds for us.
     """
 
     node: str
@@ -47,6 +48,7 @@ class Config:
     scope: Scope = field(default_factory=Scope)
     peers: ServiceKey | None = None
     once: bool = False
+    on_node: bool = True
 
 
 class Dial(NamedTuple):

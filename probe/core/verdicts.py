@@ -87,7 +87,8 @@ class Evidence:
     recent ClusterIP failures laid to terminating or just-removed endpoints. `stale_seconds` is
     for how long the API server has been away, if that makes failures doubtful. `usable` are all
     endpoints that take traffic, `undialed` those outside of what we may dial, `elsewhere` those
-    that other daemons dial, not we.
+    that other daemons dial, not we. `unresolved` tells that ready pods are there and
+    none of them has the target port by that name.
     """
 
     target_port: str = ""
@@ -110,6 +111,7 @@ class Evidence:
     drain_failures: int = 0
     new: bool = False
     scaled_to_zero: bool = False
+    unresolved: bool = False
     has_selector: bool = True
     recent_dials: int = 0
     recent_retransmits: int = 0
@@ -146,11 +148,16 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """A verdict with its sentence; `port` is the candidate that port_mismatch names."""
+    """A verdict with its sentence.
+
+    `port` is the candidate that port_mismatch names; `on_purpose` marks what somebody wanted,
+    such as a workload scaled to zero: information, not an alarm.
+    """
 
     verdict: Verdict
     summary: str
     port: int | None = None
+    on_purpose: bool = False
 
 
 def judge(evidence: Evidence) -> Judgement:
@@ -158,7 +165,8 @@ def judge(evidence: Evidence) -> Judgement:
     for verdict, fits, sentence in TABLE:
         if fits(evidence):
             port = evidence.accepting[0].port if verdict is Verdict.PORT_MISMATCH else None
-            return Judgement(verdict, sentence(evidence), port)
+            on_purpose = verdict is Verdict.NO_ENDPOINTS and evidence.scaled_to_zero
+            return Judgement(verdict, sentence(evidence), port, on_purpose)
     raise AssertionError("the last row fits everything")
 
 
@@ -203,7 +211,8 @@ TABLE: tuple[tuple[Verdict, Callable[[Evidence], bool], Callable[[Evidence], str
         Verdict.DRAIN_RACE,
         lambda e: e.drain_failures > 0 and not e.down,
         lambda e: (
-            f"{e.drain_failures} dials failed while endpoints were being removed: "
+            f"{e.drain_failures} dial{'s' * (e.drain_failures != 1)} failed while endpoints were "
+            "being removed: "
             "traffic still went to pods that had stopped listening"
         ),
     ),
@@ -283,6 +292,8 @@ def _why_unknown(e: Evidence) -> str:
 def _why_no_endpoints(e: Evidence) -> str:
     if e.scaled_to_zero:
         return "no endpoints: its workload is scaled to zero"
+    if e.unresolved:
+        return f"no endpoints: targetPort {e.target_port} is declared by no container of the pods"
     if not e.has_selector:
         return "no endpoints: the Service has no selector and no EndpointSlice lists an address"
     return "no usable endpoint: no pod that the selector matches is ready"

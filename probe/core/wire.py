@@ -146,8 +146,20 @@ class Template:
 
 
 @dataclass(frozen=True, slots=True)
+class RollingUpdate:
+    partition: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateStrategy:
+    type: str = ""
+    rollingUpdate: RollingUpdate | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class WorkloadSpec:
     replicas: int | None = None
+    updateStrategy: UpdateStrategy | None = None
     paused: bool | None = None
     progressDeadlineSeconds: int | None = None
     template: Template | None = None

@@ -6,6 +6,7 @@ speaks. `now` is monotonic seconds and never goes back. All of a method happens 
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from itertools import islice
 from typing import NamedTuple
 
@@ -29,7 +30,7 @@ from probe.core.rollouts import Phase
 from probe.core.rounds import CANDIDATE_ROUNDS, Config, Dial, Rounds
 from probe.core.schedule import Cadence
 from probe.core.sharing import Sharing
-from probe.core.verdicts import Evidence, Judgement, Verdict, judge
+from probe.core.verdicts import FAILING, Evidence, Judgement, Verdict, judge
 
 CONFIRM_DIALS = 3
 """Dials, each up to its deadline, until a failure is confirmed. So long, and an interval for the
@@ -127,7 +128,7 @@ class World:
                 book = record.books[number] = PortBook(port)
             used, book.implied = book.usable, port
             local = record.service is not None and record.service.internal_traffic_local
-            book.expect(self.config.node, local=local)
+            book.expect(self.config.node, local=local and self.config.on_node)
             self._sync_tracks(record, book, used, now)
             self._dirty.add(port.key)
 
@@ -307,6 +308,8 @@ class World:
         running = self.mirror.rollouts_of(dial.edge.key[:2])
         failed = outcome.result in FAILURES
         for rollout in running:
+            if blame.broken_before(book, rollout):
+                continue
             rollout.count(outcome.result, dial.at, failed)
             if failed:
                 total = rollout.workload, dial.edge.key.service, outcome.result
@@ -339,6 +342,11 @@ class World:
         found = evidence(record, book, view, scaled_to_zero=idle)
         old, key = book.judgement, book.implied.key
         new = self._held(book, found, view) or judge(found)
+        if self.stale_seconds is not None and new.verdict in FAILING and new is not book.judgement:
+            away = (
+                f"the API server is away for {self.stale_seconds:.0f} s: endpoints may have moved"
+            )
+            new = replace(new, summary=f"{new.summary}; {away}")
         book.judgement = new
         if new.verdict is Verdict.HEALTHY and not found.settling and not found.pending:
             self._restless.discard(key)

@@ -37,7 +37,7 @@ def shapes() -> dict[str, tuple[Service, list[EndpointSlice]]]:
         ("external", 0, [], (Skip.EXTERNAL_NAME,)),
         ("nodeport", 1, [80], ()),
         ("local-only", 1, [80], ()),
-        ("manual", 1, [5432], (Skip.MANUAL,)),
+        ("manual", 0, [5432], (Skip.MANUAL,)),
     ],
 )
 def test_recorded_services_of_every_shape(

@@ -1,7 +1,9 @@
 """What a World makes of events and outcomes, one rule at a time."""
 
+from dataclasses import replace
+
 from probe.core import kube
-from probe.core.edges import Kind, Scope, Skip
+from probe.core.edges import Kind, PortKey, Scope, Skip
 from probe.core.results import Outcome
 from probe.core.rollouts import Phase
 from probe.core.rounds import Config, Dial
@@ -121,17 +123,27 @@ def test_16_a_headless_service_is_judged_by_its_endpoints() -> None:
     assert story.summary() == "1 of 1 endpoints answer"
 
 
-def test_17_a_manual_backend_leaves_the_cluster_ip_to_speak() -> None:
+def test_17_a_manual_backend_is_not_dialed_through_its_cluster_ip_either() -> None:
     manual = slice_of(endpoint("192.0.2.1", pod=""))
-    story = standing(manual, answer=answers(at_10_96_0_10=REFUSED), of=service(selector=()))
+    story = standing(manual, of=service(selector=()))
+    story.run(30)
+
+    assert (story.dials, story.verdict()) == ([], "unknown")
+    assert story.summary() == "its 1 endpoints are outside of what we may dial"
+    assert story.world.skipped_dials == {Skip.MANUAL: 1}
+
+
+def test_17_the_api_servers_own_service_is_dialed_though_its_backend_is_manual() -> None:
+    key = ("default", "kubernetes")
+    manual = replace(slice_of(endpoint("192.0.2.1", pod="")), namespace=key[0], service=key[1])
+    of = replace(service(selector=()), namespace=key[0], name=key[1])
+    story = standing(manual, answer=answers(at_10_96_0_10=REFUSED), of=of)
     story.run(30)
 
     assert {d.edge.address for d in story.dials} == {VIP}
-    assert story.verdict() == "endpoint_down"
-    assert story.summary() == (
+    assert story.summary(PortKey(*key, 8080)) == (
         "the ClusterIP fails (1 refused); 1 of its 1 endpoints are not dialed from here"
     )
-    assert story.world.skipped_dials == {Skip.MANUAL: 1}
 
 
 def test_17_a_headless_service_of_manual_backends_cannot_be_told() -> None:
