@@ -13,8 +13,12 @@ from probe.core.rounds import Dial
 from probe.core.targets import Target, address_fault, numeric
 from probe.core.world import World
 from probe.dialer import Batch, Dialer
-from probe.reflector import ApiError, Connection
+from probe.reflector import ApiError, Connection, Limits
 from probe.settings import Settings
+
+PATIENCE = Limits(connect=10.0, page=10.0, listing=60.0)
+"""Somebody waits before a silent terminal. kubectl's own lists take a second or two; three SYNs
+(at 0, 1 and 3 s) fit in."""
 
 
 class NotFound(LookupError):

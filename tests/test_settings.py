@@ -4,8 +4,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from probe.core.edges import Scope
+from probe.core.kube import OPT_OUT
 from probe.settings import Settings, SettingsError, load, parse_listen
 
 
@@ -79,12 +81,22 @@ def test_lists_are_separated_by_commas_and_are_lists_in_the_file(
     [
         ({"interval": "nan"}, "--interval: "),
         ({"interval": "inf"}, "--interval: "),
-        ({"interval": 0}, "--interval: "),
-        ({"interval": "soon"}, "--interval: "),
+        ({"interval": "0"}, "--interval: must be at least 0.1 (given: '0')"),
+        ({"interval": "3601"}, "--interval: must be at most 3600 (given: '3601')"),
+        ({"interval": "soon"}, "--interval: must be a number (given: 'soon')"),
+        ({"interval": True}, "--interval: must be a number (given: True)"),
         ({"timeout": "-1"}, "--timeout: "),
         ({"settle": "nan"}, "--settle: "),
         ({"max_dials_per_second": "inf"}, "--max-dials-per-second: "),
-        ({"max_in_flight": 0}, "--max-in-flight: "),
+        ({"max_in_flight": 0}, "--max-in-flight: must be at least 1 (given: 0)"),
+        ({"max_in_flight": "1.5"}, "--max-in-flight: must be a whole number"),
+        ({"max_in_flight": True}, "--max-in-flight: must be a number"),
+        ({"dial_mysql": "perhaps"}, "--dial-mysql: must be true or false (given: 'perhaps')"),
+        ({"node_name": 7}, "--node-name: must be text: put it in quotes (given: 7)"),
+        ({"namespaces": "a,A_B"}, "--namespaces: 'A_B' can be no namespace: lower-case letters"),
+        ({"namespaces": "-a"}, "--namespaces: '-a' can be no namespace"),
+        ({"deny_namespaces": "a" * 64}, f"--deny-namespaces: '{'a' * 64}' can be no namespace"),
+        ({"deny_namespaces": "a/b"}, "--deny-namespaces: 'a/b' can be no namespace"),
         ({"listen": "9797"}, "--listen: '9797' is not HOST:PORT"),
         ({"listen": ":9797"}, "--listen: "),
         ({"listen": "0.0.0.0:65536"}, "--listen: "),
@@ -92,7 +104,7 @@ def test_lists_are_separated_by_commas_and_are_lists_in_the_file(
         ({"allow_targets": "10.0.0.1/8"}, "--allow-targets: 10.0.0.1/8 has host bits set"),
         ({"manual_targets": "here"}, "--manual-targets: "),
         ({"peers": "edgeprobe"}, "--peers: write it as NAMESPACE/NAME"),
-        ({"vantage": "moon"}, "--vantage: "),
+        ({"vantage": "moon"}, "--vantage: must be 'pod', 'host' or 'local' (given: 'moon')"),
         ({"namespaces": "a,b", "deny_namespaces": "b"}, "settings: namespaces and deny_namespaces"),
         ({"bogus": 1}, "--bogus: there is no such setting"),
     ],
@@ -117,6 +129,36 @@ def test_a_wrong_setting_is_named_as_it_was_written(
 
 def test_the_wrong_value_is_shown() -> None:
     assert refusal({"interval": "soon"}).endswith("(given: 'soon')")
+
+
+@pytest.mark.parametrize("name", ["interval", "timeout", "settle", "linger", "max_in_flight"])
+@pytest.mark.parametrize("text", ["true", "no", "on"])
+def test_what_yaml_reads_as_true_or_false_is_no_number(name: str, text: str, config: Path) -> None:
+    config.write_text(f"{name}: {text}\n")
+
+    assert refusal(config=config).startswith(f"{name} in {config}: must be a number (given: ")
+
+
+def test_a_namespace_that_cannot_be_is_named_with_the_variable(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PROBE_NAMESPACES", "web,Shop")
+
+    assert refusal().startswith("PROBE_NAMESPACES: 'Shop' can be no namespace: ")
+
+
+def test_namespaces_of_every_allowed_form_are_taken() -> None:
+    names = ("a", "0", "a-b", "kube-system", "a" * 63)
+
+    assert load({"namespaces": ",".join(names)}).namespaces == names
+
+
+def test_a_wrong_key_is_not_shown(config: Path) -> None:
+    config.write_text("api_key: 12345\n")
+
+    found = refusal(config=config)
+
+    assert found == f"api_key in {config}: must be text: put it in quotes"
 
 
 def test_an_unknown_key_in_the_file_is_refused(config: Path) -> None:
@@ -188,7 +230,22 @@ def test_without_peers_a_daemon_is_alone() -> None:
     assert load({"peers": ""}).world().peers is None
 
 
-def test_every_setting_is_described_in_one_sentence() -> None:
+def test_every_setting_is_described_in_one_line() -> None:
     for name, field in Settings.model_fields.items():
         assert field.description, name
         assert re.fullmatch(r"[^\n]*\.", field.description), name
+
+
+def test_nobody_is_promised_a_verdict_within_the_interval() -> None:
+    description = Settings.model_fields["interval"].description or ""
+
+    assert "A verdict needs about 2.5 s whatever the interval." in description
+
+
+def test_the_daemon_s_own_service_is_not_dialed_as_it_is_deployed() -> None:
+    path = Path(__file__).parent.parent / "deploy" / "probe.yaml"
+    deployed = list(yaml.safe_load_all(path.read_text()))
+    (own,) = (document for document in deployed if document["kind"] == "Service")
+
+    assert own["metadata"]["annotations"] == {OPT_OUT: "false"}
+    assert f"{own['metadata']['namespace']}/{own['metadata']['name']}" == load({}).peers

@@ -3,15 +3,24 @@
 import asyncio
 import json
 import sys
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from typer.core import TyperGroup
 
 from probe import __version__
-from probe.check import Selection, Unresolvable, check_addresses, check_services, keys, resolve
+from probe.check import (
+    PATIENCE,
+    Selection,
+    Unresolvable,
+    check_addresses,
+    check_services,
+    keys,
+    resolve,
+)
 from probe.cli.failing import COULD_NOT_TELL, USAGE, explained, fail, printing
 from probe.cli.tables import addresses_table, service_table
 from probe.core import report
@@ -85,7 +94,7 @@ def svc(
 ) -> None:
     with explained():
         settings = _settings(kubeconfig, context, seconds, config)
-        documents, warnings = asyncio.run(_services(settings, namespace, name))
+        documents, warnings, _ = asyncio.run(_services(settings, namespace, name))
     _warn(warnings)
     (document,) = documents
     with printing():
@@ -113,11 +122,13 @@ def every(
     with explained():
         settings = _settings(kubeconfig, context, seconds, config)
         wanted = "" if all_namespaces else namespace
-        documents, warnings = asyncio.run(_services(settings, wanted, None))
+        documents, warnings, where = asyncio.run(_services(settings, wanted, None))
     _warn(warnings)
     verdict = report.worst(Verdict(d["verdict"]) for d in documents)
     if not documents:
-        print("probe: no Services found", file=sys.stderr)
+        # Nothing was dialed, perhaps because of a typing error: that is no good news.
+        verdict = Verdict.UNKNOWN
+        print(f"probe: no Services in {where}", file=sys.stderr)
     with printing():
         if output is Output.JSON:
             print(json.dumps({"services": documents, "verdict": str(verdict)}, indent=2))
@@ -145,15 +156,10 @@ def addr(
         ),
     ] = 4.0,
 ) -> None:
-    targets, faults = _judged(addresses)
-    if faults:
-        for _, sentence in faults:
-            print(f"probe: {sentence}", file=sys.stderr)
-        with printing():
-            if output is Output.JSON:
-                documents = [_invalid(text, sentence) for text, sentence in faults]
-                print(json.dumps({"results": documents}, indent=2))
-        sys.exit(USAGE)
+    judged = _judged(addresses)
+    if any(isinstance(found, _Fault) for found in judged):
+        _refuse(judged, output)
+    targets = [target for target in judged if isinstance(target, Target)]
     outcomes = asyncio.run(check_addresses(targets, seconds))
     found = list(zip(targets, outcomes, strict=True))
     with printing():
@@ -174,9 +180,11 @@ def _settings(
 
 async def _services(
     settings: Settings, namespace: str | None, name: str | None
-) -> tuple[list[dict[str, Any]], list[str]]:
+) -> tuple[list[dict[str, Any]], list[str], str]:
+    """The Services' documents, what to warn of, and where was looked, in words."""
+    agent = f"edgeprobe/{__version__} (check)"
     connection = await connect(
-        settings.kubeconfig, settings.context, user_agent=f"edgeprobe/{__version__} (check)"
+        settings.kubeconfig, settings.context, user_agent=agent, limits=PATIENCE
     )
     try:
         where = connection.namespace if namespace is None else namespace
@@ -185,10 +193,11 @@ async def _services(
         await connection.close()
     now = asyncio.get_running_loop().time()
     epoch = datetime.now(UTC) - timedelta(seconds=now)
-    return [
+    documents = [
         report.service(world, key, now, lambda at: epoch + timedelta(seconds=at), settings.vantage)
         for key in keys(world)
-    ], warnings
+    ]
+    return documents, warnings, f"namespace {where}" if where else "any namespace"
 
 
 def _warn(warnings: list[str]) -> None:
@@ -196,26 +205,59 @@ def _warn(warnings: list[str]) -> None:
         print(f"probe: {warning}; going on without it", file=sys.stderr)
 
 
-def _judged(texts: list[str]) -> tuple[list[Target], list[tuple[str, str]]]:
-    """The numeric targets, and a sentence for each text that cannot be dialed."""
-    targets: list[Target] = []
-    faults: list[tuple[str, str]] = []
+@dataclass(frozen=True, slots=True)
+class _Fault:
+    """An argument that cannot be dialed, and the sentence that says why."""
+
+    text: str
+    sentence: str
+
+
+def _judged(texts: list[str]) -> list[Target | _Fault]:
+    """What each argument comes to, in their order: its numeric targets, or its fault."""
+    found: list[Target | _Fault] = []
     for text in texts:
         try:
-            targets += asyncio.run(resolve(parse(text)))
+            found += asyncio.run(resolve(parse(text)))
         except InvalidTarget as wrong:
-            faults.append((text, str(wrong)))
+            found.append(_Fault(text, str(wrong)))
         except Unresolvable as wrong:
-            faults.append((text, f"{text!r}: {wrong}"))
-    return targets, faults
+            found.append(_Fault(text, f"{text!r}: {wrong}"))
+    return found
 
 
-def _invalid(text: str, sentence: str) -> dict[str, Any]:
-    host, _, port = text.rpartition(":")
+def _refuse(judged: list[Target | _Fault], output: Output) -> NoReturn:
+    """Says what is wrong with which arguments; nothing has been dialed."""
+    for each in judged:
+        if isinstance(each, _Fault):
+            print(f"probe: {each.sentence}", file=sys.stderr)
+    with printing():
+        if output is Output.JSON:
+            documents = [
+                _invalid(each) if isinstance(each, _Fault) else _spared(each) for each in judged
+            ]
+            print(json.dumps({"results": documents}, indent=2))
+    sys.exit(USAGE)
+
+
+def _invalid(fault: _Fault) -> dict[str, Any]:
+    """The fault's line: the host and port that the text names, as far as it does."""
+    text = fault.text
+    if text.startswith("["):
+        host, _, port = text[1:].partition("]")
+        port = port.removeprefix(":")
+    else:
+        # More colons than one leave open where a port begins.
+        host, _, port = text.partition(":") if text.count(":") == 1 else (text, "", "")
     number = int(port) if port.isascii() and port.isdigit() and len(port) <= 20 else None
-    target = Target(host or text, 0)
-    outcome = Outcome(Result.INVALID_TARGET, detail=sentence)
-    return {**report.address(target, outcome), "port": number}
+    outcome = Outcome(Result.INVALID_TARGET, detail=fault.sentence)
+    return {**report.address(Target(host or text, 0), outcome), "port": number}
+
+
+def _spared(target: Target) -> dict[str, Any]:
+    """The line of a target that could have been dialed."""
+    outcome = Outcome(Result.INVALID_TARGET, detail="not dialed: other arguments are invalid")
+    return {**report.address(target, outcome), "result": None}
 
 
 def _addresses_code(outcomes: list[Outcome]) -> int:

@@ -123,6 +123,55 @@ def test_invalid_targets_as_json_are_one_document_that_names_each() -> None:
     ]
 
 
+def test_valid_targets_beside_invalid_ones_are_in_the_document_but_not_dialed(
+    listening: socket.socket,
+) -> None:
+    port = listening.getsockname()[1]
+
+    found = addr("-o", "json", at(listening), "0:80", f"0x7f.1:{port}")
+
+    first, wrong, last = json.loads(found.stdout)["results"]
+    assert (found.exit_code, len(found.stderr.splitlines())) == (2, 1)
+    assert (wrong["address"], wrong["result"]) == ("0", "invalid_target")
+    assert UNSPECIFIED in wrong["detail"]
+    assert (
+        first
+        == last
+        == {
+            "address": "127.0.0.1",
+            "port": port,
+            "result": None,
+            "connect_seconds": None,
+            "syn_retransmits": 0,
+            "icmp": None,
+            "detail": "not dialed: other arguments are invalid",
+        }
+    )
+    assert not came(listening)
+
+
+@pytest.mark.parametrize(
+    ("text", "address", "port"),
+    [
+        ("[::]:80", "::", 80),
+        ("[ff02::1]:80", "ff02::1", 80),
+        ("[fe80::1]", "fe80::1", None),
+        ("[fe80::1]:http", "fe80::1", None),
+        ("::1:80", "::1:80", None),
+        ("10.0.0.1:65536", "10.0.0.1", 65536),
+        ("10.0.0.1:", "10.0.0.1", None),
+    ],
+)
+def test_an_invalid_target_s_address_and_port_stand_apart(
+    text: str, address: str, port: int | None
+) -> None:
+    (found,) = json.loads(addr("-o", "json", text).stdout)["results"]
+
+    assert (found["address"], found["port"]) == (address, port)
+    assert found["result"] == "invalid_target"
+    assert repr(text) in found["detail"]
+
+
 def test_loopback_is_dialed_for_a_person(listening: socket.socket) -> None:
     found = addr(at(listening), "-o", "json")
 

@@ -2,17 +2,40 @@
 
 import asyncio
 import json
+import os
+import re
 import signal
 import socket
+import sys
+import termios
+import time
 from pathlib import Path
 
 import pytest
 
-from tests.running import KUBECTL, kubectl, probe, quiet, running, shell, until
+from tests.hostile import write_kubeconfig
+from tests.running import KUBECTL, environment, kubectl, probe, quiet, running, shell, until
 
 pytestmark = pytest.mark.slow
 
 HERE = ("-n", "demo-app")
+
+
+async def typed(*arguments: str, columns: int) -> list[str]:
+    """The lines that a terminal of that many columns shows of a command, without colours."""
+    master, terminal = os.openpty()
+    termios.tcsetwinsize(terminal, (24, columns))
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "probe", *arguments),
+            stdout=terminal,
+            env=environment(TERM="xterm"),
+        )
+        await process.wait()  # a screenful fits the kernel's buffer
+        return re.sub(r"\x1b\[[0-9;]*m", "", os.read(master, 2**16).decode()).splitlines()
+    finally:
+        os.close(terminal)
+        os.close(master)
 
 
 async def test_the_held_mismatch_is_found_and_named(held: Path) -> None:
@@ -77,12 +100,36 @@ async def test_all_of_all_namespaces_in_one_document(held: Path) -> None:
     assert [s["service"]["name"] for s in found.document["services"]] == ["backend-v1"]
 
 
-async def test_a_namespace_without_services_is_no_failure(held: Path) -> None:
-    table = await probe("check", "all", "--kubeconfig", str(held))
-    document = await probe("check", "all", "--kubeconfig", str(held), "-o", "json")
+@pytest.mark.parametrize("name", [None, "TYPO"], ids=["the context's", "misspelt"])
+async def test_a_namespace_without_services_cannot_be_called_healthy(
+    name: str | None, held: Path
+) -> None:
+    where = ("-n", name) if name else ()
+    table = await probe("check", "all", *where, "--kubeconfig", str(held))
+    document = await probe("check", "all", *where, "--kubeconfig", str(held), "-o", "json")
 
-    assert (table.code, table.out, table.err) == (0, "", "probe: no Services found\n")
-    assert (document.code, document.document) == (0, {"services": [], "verdict": "healthy"})
+    said = f"probe: no Services in namespace {name or 'default'}\n"
+    assert (table.code, table.out, table.err) == (3, "", said)
+    assert (document.code, document.err) == (3, said)
+    assert document.document == {"services": [], "verdict": "unknown"}
+
+
+@pytest.mark.parametrize("columns", [80, 100, 140])
+async def test_a_terminal_shows_whole_what_a_verdict_is_read_off(columns: int, held: Path) -> None:
+    arguments = ("check", "svc", "backend-v1", *HERE, "--kubeconfig", str(held))
+    (port,) = (await probe(*arguments, "-o", "json")).document["ports"]
+
+    lines = await typed(*arguments, columns=columns)
+
+    start = next(i for i, line in enumerate(lines) if "ADDRESS" in line)
+    assert lines[start].split()[:3] == ["PORT", "KIND", "ADDRESS"]
+    rows = [line.split() for line in lines[start + 1 :]]
+    for row, edge in zip(rows, port["edges"], strict=False):
+        address = f"{edge['address']}:{edge['port']}"
+        assert row[:3] == [str(port["port"]), edge["kind"], address]
+        assert {edge["state"], edge["result"]} <= set(row)
+        assert edge["pod"] is None or row[3].endswith(edge["pod"][-5:])
+    assert columns < 140 or "node-1" in "".join(lines)
 
 
 async def test_an_unknown_service_is_wrong_usage(held: Path) -> None:
@@ -107,6 +154,23 @@ async def test_an_api_server_that_is_away_cannot_tell(held: Path, tmp_path: Path
         assert (found.code, found.out) == (3, "")
         assert found.err.startswith("probe: the API server at http://127.0.0.1:1 cannot be reached")
         assert len(found.err.splitlines()) == 1
+
+
+async def test_an_api_server_that_accepts_and_says_nothing_is_given_up_soon(
+    tmp_path: Path,
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        url = f"http://127.0.0.1:{mute.getsockname()[1]}"
+        path = write_kubeconfig(tmp_path / "mute", url)
+        began = time.monotonic()
+
+        found = await probe("check", "all", "--kubeconfig", str(path))
+
+    assert (found.code, found.out) == (3, "")
+    assert found.err.startswith(f"probe: the API server at {url} did not ")
+    assert found.err.endswith(" within 10 s\n")
+    assert found.err.count("\n") == 1
+    assert time.monotonic() - began < 30
 
 
 @pytest.mark.parametrize(
@@ -142,7 +206,7 @@ async def test_a_kubeconfig_that_is_none_is_one_sentence(
         (("nonsense",), "No such command 'nonsense'"),
         (("all", "-n", "a", "-A"), "-n and -A exclude each other"),
         (("all", "-o", "xml"), "'xml' is not one of 'table', 'json'"),
-        (("all", "--timeout", "0"), "--timeout: "),
+        (("all", "--timeout", "0"), "--timeout: must be at least 0.1"),
         (("all", "--timeout", "soon"), "'--timeout': Input should be a valid number"),
         (
             ("all", "--config", "/nonexistent/c.yaml"),

@@ -27,7 +27,7 @@ from tests.running import (
 HERE = {"namespace": "demo-app", "service": "backend-v1", "port": "8080"}
 
 WRONG = [
-    (("--interval", "0"), {}, "--interval: Input should be greater than or equal to 0.1"),
+    (("--interval", "0"), {}, "--interval: must be at least 0.1"),
     (("--interval", "soon"), {}, "--interval: "),
     ((), {"PROBE_TIMEOUT": "-1"}, "PROBE_TIMEOUT: "),
     (("--listen", "9797"), {}, "--listen: '9797' is not HOST:PORT"),
@@ -166,17 +166,18 @@ async def test_two_daemons_share_the_caps_and_one_takes_over_when_the_other_leav
         await asyncio.sleep(seconds)
         shared = {k: n - before[k] for k, n in (await _dials(first, second)).items()}
 
-        # Two endpoints, one ClusterIP; the cap is 2/s each, and jitter may add a dial.
+        # Two endpoints, one ClusterIP; the cap is 2/s each. A window of six seconds may begin and
+        # end with a dial of each edge, and jitter takes up to a tenth from each period.
         for node in ("a", "b"):
-            assert 0.7 * 2 * seconds < shared[node, "endpoint"] <= 1.1 * 2 * seconds
-            assert 0.7 * seconds < shared[node, "service"] <= 1.1 * seconds
+            assert 0.7 * 2 * seconds < shared[node, "endpoint"] <= 1.1 * 2 * seconds + 2
+            assert 0.7 * seconds < shared[node, "service"] <= 1.1 * seconds + 1
 
         assert (await second.command.stop())[0] == 0
         await asyncio.sleep(3)
         before = await _dials(first)
         await asyncio.sleep(seconds)
         alone = {k: n - before[k] for k, n in (await _dials(first)).items()}
-        assert 0.7 * 4 * seconds < alone["a", "endpoint"] <= 1.1 * 4 * seconds
+        assert 0.7 * 4 * seconds < alone["a", "endpoint"] <= 1.1 * 4 * seconds + 2
         assert await first.value("edgeprobe_edges", state="down") == 3
 
 
