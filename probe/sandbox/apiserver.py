@@ -8,6 +8,7 @@ Only JSON is spoken. Unknown fields are stored, not refused.
 import asyncio
 import contextlib
 import ipaddress
+import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
@@ -23,9 +24,12 @@ from probe.sandbox.listing import ExpiredPage, page
 from probe.sandbox.patching import PatchError
 from probe.sandbox.resources import Resource
 from probe.sandbox.statuses import (
+    BadRequest,
+    InternalError,
     Invalid,
     MethodNotAllowed,
     NotServed,
+    TooLarge,
     Unauthorized,
     Unprocessable,
     UnsupportedMediaType,
@@ -40,6 +44,8 @@ from probe.sandbox.writing import Author, Writer
 
 Obj = dict[str, Any]
 
+log = logging.getLogger(__name__)
+
 NAMESPACES = ("default", "kube-system")
 """Made at start. The Service default/kubernetes is not: the sandbox has nothing behind it."""
 
@@ -50,6 +56,11 @@ ANSWER_DELETED = frozenset({"namespaces", "pods", "services", "serviceaccounts"}
 
 BODY_BYTES = 3 * 1024 * 1024
 """The largest request body: MaxRequestBodyBytes of k8s.io/apiserver."""
+
+MALFORMED = (
+    TypeError, ValueError, LookupError, AttributeError, OverflowError, RecursionError,
+)  # fmt: skip
+"""What a body of an unexpected form, that no check has refused, makes code raise."""
 
 SHUTDOWN_SECONDS = 0.3
 """What handlers get after their watches were told to stop; then they are cancelled."""
@@ -125,12 +136,31 @@ class ApiServer:
             self._authenticate(request)
             if target is None:
                 return _document(request)
-            return await self._serve(request, target)
+            return await self._serve_safely(request, target)
         except StoreError as error:
             status = failure(error, target.resource if target else None)
             if isinstance(error, ExpiredPage):
                 status["metadata"]["continue"] = error.token
             return _json(status, error.code)
+
+    async def _serve_safely(self, request: web.Request, target: Target) -> web.StreamResponse:
+        """As _serve; whatever goes wrong in there is a StoreError, and no traceback."""
+        try:
+            return await self._serve(request, target)
+        except web.HTTPRequestEntityTooLarge as error:
+            message = f"Request entity too large: limit is {BODY_BYTES}"
+            raise TooLarge(message, {}) from error
+        except (StoreError, web.HTTPException, ConnectionError):
+            raise
+        except Exception as error:
+            log.debug("%s %s failed", request.method, request.path, exc_info=error)
+            told = f"{type(error).__name__}: {error}"
+            if request.method != "GET" and isinstance(error, MALFORMED):
+                kind = target.resource.kind
+                raise BadRequest(
+                    f"the object provided is unrecognized (must be of type {kind}): {told}"
+                ) from error
+            raise InternalError(f"Internal error occurred: {told}") from error
 
     def _authenticate(self, request: web.Request) -> None:
         given = request.headers.get("Authorization", "")
@@ -256,6 +286,10 @@ def _document(request: web.Request) -> web.Response:
     """What is served beside resources: health, version, discovery. Raises NotServed."""
     if request.path in HEALTH:
         return web.Response(text="ok")
+    if request.path == "/openapi/v2" and request.method == "GET":
+        return web.Response(
+            body=discovery.openapi_v2(), headers={"Content-Type": discovery.OPENAPI_V2}
+        )
     aggregated = discovery.is_aggregated(request.path) and asking.accepts_aggregated(
         request.headers.get("Accept", "")
     )

@@ -46,14 +46,14 @@ def readiness(spec: Obj) -> list[Readiness]:
 
 def pre_stop_seconds(spec: Obj) -> float:
     """How long the preStop hooks sleep before SIGTERM is sent; hooks that do else take no time."""
-    hooks = [(c.get("lifecycle") or {}).get("preStop") or {} for c in spec["containers"]]
+    hooks = [(c.get("lifecycle") or {}).get("preStop") or {} for c in spec.get("containers") or ()]
     return max(map(_hook_seconds, hooks), default=0.0)
 
 
 def _running(spec: Obj) -> list[Obj]:
     """The containers, and the init containers that are sidecars."""
     sidecars = [c for c in spec.get("initContainers") or () if c.get("restartPolicy") == "Always"]
-    return [*spec["containers"], *sidecars]
+    return [*(spec.get("containers") or ()), *sidecars]
 
 
 def _ports_of(container: Obj) -> list[int]:

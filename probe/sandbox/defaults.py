@@ -126,6 +126,9 @@ def _service(obj: Obj) -> None:
 
 
 def _endpoint_slice(obj: Obj) -> None:
+    # The API has no omitempty on them: clients see a null.
+    obj.setdefault("endpoints", None)
+    obj.setdefault("ports", None)
     for port in obj.get("ports") or []:
         port.setdefault("name", "")
         port.setdefault("protocol", "TCP")
@@ -134,6 +137,10 @@ def _endpoint_slice(obj: Obj) -> None:
 def _namespace(obj: Obj) -> None:
     labels = obj["metadata"].setdefault("labels", {})
     labels["kubernetes.io/metadata.name"] = obj["metadata"]["name"]
+
+
+def _node(obj: Obj) -> None:
+    obj.setdefault("spec", {})
 
 
 def _pod(obj: Obj) -> None:
@@ -236,6 +243,7 @@ _FILLERS: dict[str, Callable[[Obj], None]] = {
     "services": _service,
     "endpointslices": _endpoint_slice,
     "namespaces": _namespace,
+    "nodes": _node,
     "pods": _pod,
     "deployments": _deployment,
     "replicasets": _replica_set,

@@ -12,6 +12,9 @@ from probe.sandbox.resources import VERBS, Resource, groups, in_group
 
 Obj = dict[str, Any]
 
+OPENAPI_V2 = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
+"""What the document of openapi_v2 is; kubectl asks for nothing else."""
+
 AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 
 _MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
@@ -62,6 +65,21 @@ def document(path: str, *, aggregated: bool) -> Obj | None:
 
 def is_aggregated(path: str) -> bool:
     return path.strip("/") in ("api", "apis")
+
+
+def openapi_v2() -> bytes:
+    """An OpenAPI v2 document, in protobuf, that knows of no type.
+
+    kubectl fetches it to validate a `kind: List`, and takes types that it does not find for valid.
+    """
+    version = VERSION["gitVersion"].encode()
+    info = _bytes(1, b"Kubernetes") + _bytes(2, version)
+    return _bytes(1, b"2.0") + _bytes(2, info)
+
+
+def _bytes(number: int, value: bytes) -> bytes:
+    """A field of openapi.v2.Document or Info; short, so that its length is one byte."""
+    return bytes([number << 3 | 2, len(value)]) + value
 
 
 def _legacy_versions() -> Obj:

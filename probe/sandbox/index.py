@@ -4,11 +4,16 @@ Kept from the store's own events, so a look costs no copy and no search. Everyth
 shared and must not be changed: to change an object, take it from the store.
 """
 
+import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from typing import TypeVar
 
+from probe.sandbox import shapes
 from probe.sandbox.store import Event, Obj, Store
+
+log = logging.getLogger(__name__)
 
 _K = TypeVar("_K")
 _V = TypeVar("_V")
@@ -27,7 +32,11 @@ WATCHED = (
 
 
 class Index:
-    """A mirror of the store. Those who follow are told after it has changed."""
+    """A mirror of the store. Those who follow are told after it has changed.
+
+    An object that a client of the real API could not decode is not learnt: whoever follows sees
+    its last form that was sound, or nothing.
+    """
 
     def __init__(self, store: Store) -> None:
         self._objects: dict[str, dict[Key, Obj]] = defaultdict(dict)
@@ -38,7 +47,8 @@ class Index:
         self._followers: list[Callable[[Event], None]] = []
         for resource in WATCHED:
             for obj in store.list(resource):
-                self._learn(resource, obj)
+                if shapes.sound(resource, obj):
+                    self._learn(resource, obj)
         self._unsubscribe = store.subscribe(self._on_event)
 
     def follow(self, callback: Callable[[Event], None]) -> None:
@@ -96,18 +106,30 @@ class Index:
 
     def _on_event(self, event: Event) -> None:
         known = self._objects[event.resource].get(key_of(event.object))
+        if not shapes.sound(event.resource, event.object):
+            if event.type != "DELETED":
+                log.warning("%s %s/%s is malformed: ignored", event.resource, *key_of(event.object))
+                return
+            if known is None:
+                return
+            event = replace(event, object=known)
         if known is not None:
             self._forget(event.resource, known)
         if event.type != "DELETED":
             self._learn(event.resource, event.object)
         for callback in list(self._followers):
-            callback(event)
+            try:
+                callback(event)
+            except Exception as error:
+                # One controller that stumbles must not keep the others from being told.
+                log.error("a controller failed on %s %s: %r", event.resource, event.type, error)
+                log.debug("where it failed", exc_info=error)
 
     def _learn(self, resource: str, obj: Obj) -> None:
         key = key_of(obj)
         self._objects[resource][key] = obj
         for owner in owners(obj):
-            self._owned[owner["uid"]].add((resource, key))
+            self._owned[owner.get("uid", "")].add((resource, key))
         for label in self._labels(resource, obj):
             self._labelled[label].add(key)
         for label in self._first_selected(resource, obj):
@@ -119,7 +141,7 @@ class Index:
         key = key_of(obj)
         del self._objects[resource][key]
         for owner in owners(obj):
-            _drop(self._owned, owner["uid"], (resource, key))
+            _drop(self._owned, owner.get("uid", ""), (resource, key))
         for label in self._labels(resource, obj):
             _drop(self._labelled, label, key)
         for label in self._first_selected(resource, obj):
@@ -162,8 +184,8 @@ def owners(obj: Obj) -> list[Obj]:
 def controller_of(obj: Obj, kind: str) -> Key | None:
     """Where the owner of this kind that manages the object lives."""
     for owner in owners(obj):
-        if owner.get("controller") and owner["kind"] == kind:
-            return key_of(obj)[0], owner["name"]
+        if owner.get("controller") and owner.get("kind") == kind:
+            return key_of(obj)[0], owner.get("name", "")
     return None
 
 

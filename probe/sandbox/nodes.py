@@ -50,8 +50,8 @@ def node(name: str, address: str) -> Obj:
 def address_of(node: Obj) -> str:
     """The node's InternalIP, or "" if it has none."""
     for address in node.get("status", {}).get("addresses", ()):
-        if address["type"] == "InternalIP":
-            return str(address["address"])
+        if address.get("type") == "InternalIP":
+            return str(address.get("address", ""))
     return ""
 
 

@@ -117,7 +117,8 @@ class Kubelet:
         self._tasks.discard(task)
         del self._runs[uid]
         if not task.cancelled() and (error := task.exception()):
-            log.error("pod %s failed to run", uid, exc_info=error)
+            log.error("pod %s failed to run: %r", uid, error)
+            log.debug("where it failed", exc_info=error)
 
 
 def _is_pending(pod: Obj) -> bool:

@@ -17,6 +17,7 @@ import resource
 import socket
 from collections import deque
 
+from probe.sandbox import shapes
 from probe.sandbox.index import Key, key_of, service_of
 from probe.sandbox.listeners import Face, Listener, Place, Wire
 from probe.sandbox.relay import Relay
@@ -54,7 +55,8 @@ class Proxy:
         _raise_file_limit()
         for kind in ("services", "endpointslices"):
             for obj in store.list(kind):
-                self._apply(Event(0, kind, "ADDED", obj))
+                if shapes.sound(kind, obj):
+                    self._apply(Event(0, kind, "ADDED", obj))
         self._unsubscribe = store.subscribe(self._on_event)
 
     @property
@@ -84,7 +86,9 @@ class Proxy:
         await self._relay.close()
 
     def _on_event(self, event: Event) -> None:
-        if event.resource in ("services", "endpointslices"):
+        if event.resource not in ("services", "endpointslices"):
+            return
+        if event.type == "DELETED" or shapes.sound(event.resource, event.object):
             self._waiting.append((self._loop.time(), event))
             if len(self._waiting) == 1:
                 self._rearm()
@@ -100,7 +104,12 @@ class Proxy:
         # The loop may call a little early, by its clock's resolution.
         now = self._loop.time() + 0.001
         while self._waiting and self._waiting[0][0] + self._lag <= now:
-            self._apply(self._waiting.popleft()[1])
+            event = self._waiting.popleft()[1]
+            try:
+                self._apply(event)
+            except Exception as error:
+                # The rules of all other Services must go on following.
+                log.warning("proxy cannot follow %s %s: %s", event.resource, event.type, error)
         self._rearm()
 
     def _apply(self, event: Event) -> None:
@@ -142,13 +151,13 @@ class Proxy:
             return {}
         spec = service["spec"]
         addresses = spec.get("clusterIPs") or [spec.get("clusterIP")]
-        slices = [s for s in self._slices.get(key, {}).values() if s["addressType"] == "IPv4"]
+        slices = [s for s in self._slices.get(key, {}).values() if s.get("addressType") == "IPv4"]
         return {
             (address, port["port"]): backends_of(slices, port.get("name", ""))
             for address in addresses
             for port in spec.get("ports") or ()
             if address and address != "None" and ":" not in address
-            if port.get("protocol", "TCP") == "TCP"
+            if port.get("port") and port.get("protocol", "TCP") == "TCP"
         }
 
 
@@ -216,12 +225,14 @@ def backends_of(slices: list[Obj], port_name: str) -> list[Place]:
     ready: list[Place] = []
     ending: list[Place] = []
     for held in slices:
-        numbers = [p["port"] for p in held["ports"] or () if (p.get("name") or "") == port_name]
-        for endpoint in held["endpoints"] or ():
+        numbers = [
+            p.get("port") for p in held.get("ports") or () if (p.get("name") or "") == port_name
+        ]
+        for endpoint in held.get("endpoints") or ():
             conditions = endpoint.get("conditions") or {}
             is_ready = conditions.get("ready") is not False
             serving = conditions.get("serving", is_ready) is not False
-            places = [(endpoint["addresses"][0], number) for number in numbers if number]
+            places = [(a, n) for a in (endpoint.get("addresses") or [])[:1] for n in numbers if n]
             if is_ready:
                 ready += places
             elif serving and conditions.get("terminating"):

@@ -29,7 +29,7 @@ def scale_of(workload: Obj) -> Obj:
 def rescaled(workload: Obj, scale: Obj) -> Obj:
     """The workload with the Scale's replicas, under the Scale's resourceVersion if it has one."""
     version = (scale.get("metadata") or {}).get("resourceVersion")
-    replicas = (scale.get("spec") or {}).get("replicas", 0)
+    replicas = (scale.get("spec") or {}).get("replicas") or 0
     return {
         **workload,
         "metadata": {**workload["metadata"], **({"resourceVersion": version} if version else {})},

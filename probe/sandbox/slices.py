@@ -92,7 +92,7 @@ class SliceController:
         if service["spec"].get("clusterIP") == "None":
             labels[HEADLESS] = ""
         fields = {"endpoints": endpoints or None, "ports": ports or None}
-        same = old and all(old[name] == value for name, value in fields.items())
+        same = old and all(old.get(name) == value for name, value in fields.items())
         if old and same and labels_of(old) == labels:
             return
         annotations = {"annotations": {TRIGGER_TIME: at}} if at else {}
@@ -151,7 +151,7 @@ def _plan(
         yield [], [], held[0] if held else None
         return
     same = {
-        text: [s for s in held if s["ports"] == (ports or None)]
+        text: [s for s in held if s.get("ports") == (ports or None)]
         for text, (ports, _) in groups.items()
     }
     others = [s for s in held if not any(s in kept for kept in same.values())]
@@ -172,7 +172,7 @@ def _plan(
 
 
 def _uids(held: Obj) -> list[str]:
-    return [e["targetRef"]["uid"] for e in held["endpoints"] or ()]
+    return [(e.get("targetRef") or {}).get("uid", "") for e in held.get("endpoints") or ()]
 
 
 def _endpoint(service: Obj, pod: Obj) -> Obj:
@@ -201,7 +201,7 @@ def _ports(service: Obj, pod: Obj) -> list[Obj]:
     found = []
     for port in service["spec"].get("ports") or ():
         protocol = port.get("protocol", "TCP")
-        target = port.get("targetPort", port["port"])
+        target = port.get("targetPort", port.get("port", 0))
         number = target if isinstance(target, int) else named_port(pod["spec"], target, protocol)
         if number is not None:
             entry = {"name": port.get("name", ""), "protocol": protocol, "port": number}
@@ -214,7 +214,7 @@ def _ports(service: Obj, pod: Obj) -> list[Obj]:
 def named_port(spec: Obj, name: str, protocol: str = "TCP") -> int | None:
     """The number of a container port; sidecars (restartable init containers) have ports too."""
     sidecars = [c for c in spec.get("initContainers") or () if c.get("restartPolicy") == "Always"]
-    for container in [*spec["containers"], *sidecars]:
+    for container in [*(spec.get("containers") or ()), *sidecars]:
         for port in container.get("ports") or ():
             if port.get("name") == name and port.get("protocol", "TCP") == protocol:
                 return int(port["containerPort"])

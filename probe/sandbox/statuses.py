@@ -55,6 +55,10 @@ class Conflicting(Refusal):
     code, reason = 409, "Conflict"
 
 
+class TooLarge(Refusal):
+    code, reason = 413, "RequestEntityTooLarge"
+
+
 class UnsupportedMediaType(Refusal):
     code, reason = 415, "UnsupportedMediaType"
 
@@ -66,6 +70,10 @@ class Unprocessable(Refusal):
 
     def __init__(self) -> None:
         super().__init__("the server rejected our request due to an error in our request", {})
+
+
+class InternalError(Refusal):
+    code, reason = 500, "InternalError"
 
 
 class TooLargeVersion(Refusal):

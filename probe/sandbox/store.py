@@ -6,6 +6,7 @@ cluster behind the store's back. Every method is synchronous: a change and the e
 of it are one step of the event loop.
 """
 
+import logging
 import uuid
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -18,6 +19,8 @@ import msgspec
 from probe.sandbox import ownership
 
 Obj = dict[str, Any]
+
+log = logging.getLogger(__name__)
 
 HISTORY = 10_000
 """Events kept for watches to resume from. Past that a watch gets 410 Gone, as after etcd's
@@ -210,7 +213,12 @@ class Store:
         event = Event(self.version, resource, kind, duplicate(obj), old)
         self._history.append(event)
         for callback in list(self._subscribers):
-            callback(event)
+            try:
+                callback(event)
+            except Exception as error:
+                # The change is made: neither its author nor the other subscribers may suffer.
+                log.error("a subscriber failed on %s %s: %r", resource, kind, error)
+                log.debug("where it failed", exc_info=error)
 
 
 def duplicate(value: Obj) -> Obj:

@@ -8,6 +8,7 @@ from typing import Any
 from probe.sandbox import selectors
 from probe.sandbox.cells import (
     NONE,
+    UNKNOWN,
     age,
     count,
     event_object,
@@ -225,10 +226,17 @@ def table(
         "metadata": metadata or {},
         "columnDefinitions": [c.definition() for c in columns] if with_columns else [],
         "rows": [
-            {"cells": [c.cell(obj, now) for c in columns], **_row_object(obj, include)}
+            {"cells": [_cell(c, obj, now) for c in columns], **_row_object(obj, include)}
             for obj in objects
         ],
     }
+
+
+def _cell(column: Column, obj: Obj, now: datetime) -> str | int:
+    try:
+        return column.cell(obj, now)
+    except (LookupError, TypeError, AttributeError, ValueError):
+        return UNKNOWN  # one odd object must not hide the others of the list
 
 
 def _row_object(obj: Obj, include: str) -> Obj:

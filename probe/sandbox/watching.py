@@ -7,6 +7,7 @@ that does not read at all is cut off.
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -16,6 +17,8 @@ from aiohttp import web
 from probe.sandbox.asking import ListOptions, Target
 from probe.sandbox.statuses import failure
 from probe.sandbox.store import Event, Gone, Store
+
+log = logging.getLogger(__name__)
 
 Obj = dict[str, Any]
 Render = Callable[[Obj, bool], Obj]
@@ -63,7 +66,9 @@ class Watches:
             await response.write_eof()
         except ConnectionError:
             pass  # the client went away
-        except TimeoutError:
+        except Exception as error:
+            # Stalled, or an object that cannot be shown: the answer has begun, and can only be cut.
+            log.debug("watch of %s is cut", asked.resource.plural, exc_info=error)
             if request.transport is not None:
                 request.transport.abort()
         finally:

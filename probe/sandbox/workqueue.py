@@ -59,7 +59,10 @@ class WorkQueue(Generic[K]):
         self._turn = None
         try:
             self._work(key)
-        except Exception:
-            log.exception("%s failed for %s", getattr(self._work, "__qualname__", "work"), key)
+        except Exception as error:
+            # Mostly a user's object that makes no sense, which is no news of our code.
+            work = getattr(self._work, "__qualname__", "work")
+            log.error("%s failed for %s: %r", work, key, error)
+            log.debug("where it failed", exc_info=error)
         if self._keys and self._turn is None:
             self._turn = self._loop.call_soon(self._run)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from probe.sandbox import defaults, ownership, validation
+from probe.sandbox import defaults, ownership, shapes, validation
 from probe.sandbox.asking import Target
 from probe.sandbox.resources import Resource
 from probe.sandbox.statuses import BadRequest, Conflicting, Forbidden, Refusal
@@ -177,6 +177,8 @@ class Writer:
 def _addressed(asked: Target, obj: Obj) -> Obj:
     """The object as one of the target's kind, namespace and name. Raises BadRequest."""
     resource = asked.resource
+    if not isinstance(obj, dict):
+        raise BadRequest(f"the object provided is unrecognized (must be of type {resource.kind})")
     kind, version = obj.get("kind"), obj.get("apiVersion")
     if (kind or resource.kind, version or resource.api_version) != (
         resource.kind,
@@ -186,6 +188,7 @@ def _addressed(asked: Target, obj: Obj) -> Obj:
             f'{kind} in version "{version}" cannot be handled as a {resource.kind}: '
             f"expected {resource.kind} in version {resource.api_version}"
         )
+    obj = shapes.fit(resource, obj)
     meta = dict(obj.get("metadata") or {})
     if asked.namespace and meta.get("namespace", asked.namespace) != asked.namespace:
         raise BadRequest(

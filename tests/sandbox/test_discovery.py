@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from probe.sandbox.asking import Target, target
-from probe.sandbox.discovery import AGGREGATED
+from probe.sandbox.discovery import AGGREGATED, OPENAPI_V2
 from probe.sandbox.resources import RESOURCES, find
 from tests.sandbox.conftest import Client
 
@@ -60,7 +60,15 @@ async def test_openapi_tells_kubectl_to_leave_validation_to_the_server(api: Clie
     assert {"dryRun", "fieldManager", "fieldValidation"} == {
         parameter["name"] for parameter in patch["parameters"]
     }
-    assert (await api("GET", "/openapi/v2"))[0] == 404
+
+
+async def test_an_openapi_v2_document_without_types_is_served_for_validating_lists(
+    api: Client,
+) -> None:
+    async with api.session.get(f"{api.server.url}/openapi/v2") as response:
+        assert (response.status, response.headers["Content-Type"]) == (200, OPENAPI_V2)
+        # openapi.v2.Document: swagger is field 1, info field 2.
+        assert (await response.read()).startswith(b"\x0a\x032.0\x12")
 
 
 async def test_it_says_that_it_lives_and_which_version_it_is(api: Client) -> None:

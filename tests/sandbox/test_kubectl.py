@@ -374,3 +374,20 @@ async def test_a_dry_run_on_the_server_changes_nothing(kubectl: Kubectl) -> None
 
     assert "service/web created (server dry run)" in told
     assert version == kubectl.store.version
+
+
+async def test_a_list_is_created_and_applied_as_its_items_are(kubectl: Kubectl) -> None:
+    await kubectl("create", "-f", "-", stdin=WEB)
+    listed = await kubectl("get", "deploy,svc", "-o", "json")
+    await kubectl("delete", "deploy,svc", "--all")
+
+    assert "service/web created" in await kubectl("create", "-f", "-", stdin=_unversioned(listed))
+    again = await kubectl("get", "svc", "-o", "yaml")
+    assert "service/web configured" in await kubectl("apply", "-f", "-", stdin=again)
+
+
+def _unversioned(listed: str) -> str:
+    items = json.loads(listed)["items"]
+    for item in items:
+        del item["metadata"]["resourceVersion"]
+    return json.dumps({"kind": "List", "apiVersion": "v1", "items": items})
