@@ -22,7 +22,6 @@ import msgspec
 from probe.apiserver import kubeconfig
 from probe.apiserver.decoding import Decoder, Key, Page, PageEnd, Skip
 from probe.apiserver.framing import Lines, Piece
-from probe.apiserver.library import RESTClientObject
 from probe.apiserver.refusals import (
     ApiError,
     ConnectionSettingsError,
@@ -31,6 +30,7 @@ from probe.apiserver.refusals import (
     retry_after,
     status_of,
 )
+from probe.apiserver.upstream import RESTClientObject
 from probe.core.kube import Listed, Resource
 from probe.core.targets import Network
 

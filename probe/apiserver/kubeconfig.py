@@ -20,13 +20,13 @@ from urllib.parse import urlsplit
 
 import yaml
 
-from probe.apiserver.library import (
+from probe.apiserver.refusals import ConnectionSettingsError
+from probe.apiserver.upstream import (
     ConfigException,
     Configuration,
     InClusterConfigLoader,
     KubeConfigLoader,
 )
-from probe.apiserver.refusals import ConnectionSettingsError
 from probe.core.targets import Network
 
 SANDBOX_EXTENSION = "edgeprobe.dev/sandbox"

@@ -71,18 +71,8 @@ def command(
     ] = None,
 ) -> None:
     options = Options(proxy_lag, drain)
-    if options.undecided:
-        fail(
-            f"--proxy-lag {proxy_lag:g} and --drain {drain:g} are too close: a second or more "
-            "must lie between them, or nobody can say whether a dial should fail",
-            USAGE,
-        )
-    if hold is not None and scenarios:
-        fail("--hold takes the place of the scenarios: name one or the other", USAGE)
-    if hold is not None and write_kubeconfig is None:
-        fail("--hold wants --write-kubeconfig FILE: without it nobody could reach it", USAGE)
-    if hold is None and write_kubeconfig is not None:
-        fail("--write-kubeconfig is for --hold: name the scenario to hold", USAGE)
+    if conflict := _conflict(options, scenarios, hold, write_kubeconfig):
+        fail(conflict, USAGE)
     try:
         played = chosen([hold] if hold is not None else scenarios or [])
         if write_kubeconfig is not None:
@@ -98,6 +88,24 @@ def command(
         fail(str(wrong), USAGE)
     with printing():
         sys.exit(asyncio.run(_play(played, options, output)))
+
+
+def _conflict(
+    options: Options, scenarios: list[str] | None, hold: str | None, kubeconfig: Path | None
+) -> str | None:
+    """Why these options make no sense together; None if they do."""
+    if options.undecided:
+        return (
+            f"--proxy-lag {options.proxy_lag:g} and --drain {options.drain:g} are too close: a "
+            "second or more must lie between them, or nobody can say whether a dial should fail"
+        )
+    if hold is not None and scenarios:
+        return "--hold takes the place of the scenarios: name one or the other"
+    if hold is not None and kubeconfig is None:
+        return "--hold wants --write-kubeconfig FILE: without it nobody could reach it"
+    if hold is None and kubeconfig is not None:
+        return "--write-kubeconfig is for --hold: name the scenario to hold"
+    return None
 
 
 class _Unwritable(ValueError):
