@@ -284,7 +284,7 @@ def _why_unknown(e: Evidence) -> str:
     if e.settling:
         return f"{e.settling} of {e.expected} endpoints are new and not judged yet"
     if e.undialed and not e.expected and not e.vips:
-        return f"its {e.undialed} endpoints are outside of what we may dial"
+        return f"endpoints outside of what we may dial: all {e.undialed}"
     vip = "" if e.vips_dialed or not e.vips else ", the ClusterIP not yet"
     return f"{e.dialed} of {e.expected} endpoints dialed so far{vip}"
 
@@ -318,7 +318,7 @@ def _healthy(e: Evidence) -> str:
     if e.vips:
         parts.append("the ClusterIP answers" if e.vips_dialed else "the ClusterIP is not dialed")
     if e.undialed:
-        parts.append(f"{e.undialed} endpoints are outside of what we may dial")
+        parts.append(f"endpoints outside of what we may dial: {e.undialed}")
     return ", ".join(parts) or "nothing to dial here"
 
 

@@ -145,7 +145,7 @@ def test_not_listening_says_what_its_candidates_said(facts: dict[str, Any], said
         ({"dialed": 1, "vips_dialed": 0}, "1 of 2 endpoints dialed so far, the ClusterIP not yet"),
         (
             {"expected": 0, "dialed": 0, "vips": 0, "undialed": 2},
-            "its 2 endpoints are outside of what we may dial",
+            "endpoints outside of what we may dial: all 2",
         ),
     ],
 )
@@ -266,7 +266,7 @@ def test_rows_that_count_results_say_each_of_them() -> None:
         ({"vips": 0}, "2 of 2 endpoints answer"),
         (
             {"undialed": 1},
-            ANSWER + ", 1 endpoints are outside of what we may dial",
+            ANSWER + ", endpoints outside of what we may dial: 1",
         ),
         ({"expected": 0, "dialed": 0, "up": 0, "vips": 0}, "nothing to dial here"),
     ],

@@ -129,7 +129,7 @@ def test_17_a_manual_backend_is_not_dialed_through_its_cluster_ip_either() -> No
     story.run(30)
 
     assert (story.dials, story.verdict()) == ([], "unknown")
-    assert story.summary() == "its 1 endpoints are outside of what we may dial"
+    assert story.summary() == "endpoints outside of what we may dial: all 1"
     assert story.world.skipped_dials == {Skip.MANUAL: 1}
 
 
