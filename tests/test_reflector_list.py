@@ -30,6 +30,8 @@ from tests.hostile import (
     until,
 )
 
+pytestmark = pytest.mark.slow
+
 GONE = refuse(410, "Expired")
 
 

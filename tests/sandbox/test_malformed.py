@@ -13,6 +13,8 @@ from probe.sandbox.shapes import sound
 from tests.sandbox.conftest import Client
 from tests.sandbox.manifests import Obj, deployment, pods, sandbox, service, slices
 
+pytestmark = pytest.mark.slow
+
 SERVICES = "/api/v1/namespaces/default/services"
 PODS = "/api/v1/namespaces/default/pods"
 DEPLOYMENTS = "/apis/apps/v1/namespaces/default/deployments"
