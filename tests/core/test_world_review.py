@@ -207,3 +207,16 @@ def test_the_clusterip_of_an_undialable_backend_is_not_dialed() -> None:
     story.run(30)
 
     assert (story.dials, story.verdict()) == ([], "invalid_target")
+
+
+def test_a_clusterip_on_loopback_asks_to_look_at_the_service() -> None:
+    of = service(ips=("127.0.0.9",))
+    story = standing(slice_of("10.0.0.1"), of=of)
+    story.run(10)
+
+    (book,) = story.world.mirror.services[KEY].books.values()
+    assert story.verdict() == "invalid_target"
+    assert advice(of, book) == (
+        "look at the ClusterIP: kubectl get service backend-v1 -n demo-app; "
+        "a cluster on loopback is dialed only inside --allow-targets",
+    )
