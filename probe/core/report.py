@@ -26,8 +26,9 @@ CHANGES_SHOWN = 20
 
 def services(world: World, now: float, clock: Clock, vantage: str) -> Json:
     """Every known Service with its verdict, and the worst of them."""
+    told = _changes_by_service(world)
     found = [
-        service(world, key, now, clock, vantage)
+        _service(world, key, told.get(key, []), now, clock, vantage)
         for key, record in sorted(world.mirror.services.items())
         if record.service is not None
     ]
@@ -37,23 +38,30 @@ def services(world: World, now: float, clock: Clock, vantage: str) -> Json:
 
 def service(world: World, key: ServiceKey, now: float, clock: Clock, vantage: str) -> Json:
     """One Service. Raises KeyError if it is not known."""
+    told = _changes_by_service(world).get(key, [])
+    return _service(world, key, told, now, clock, vantage)
+
+
+def _service(
+    world: World, key: ServiceKey, told: list[Change], now: float, clock: Clock, vantage: str
+) -> Json:
     record = world.mirror.services[key]
     if record.service is None:
         raise KeyError(key)
     books = [book for _, book in sorted(record.books.items())]
     ports = [_port(world, record, book, now) for book in books]
     verdict = worst(book.judgement.verdict for book in books)
-    told = next((b for b in books if b.judgement.verdict is verdict), None)
+    worst_book = next((b for b in books if b.judgement.verdict is verdict), None)
     rollouts = world.mirror.last_rollouts_of(key)
     return {
         "service": {"namespace": key[0], "name": key[1]},
         "sources": [{"node": world.config.node, "vantage": vantage}],
         "verdict": str(verdict),
-        "summary": told.judgement.summary if told else _nothing(record.service, record),
+        "summary": worst_book.judgement.summary if worst_book else _nothing(record.service, record),
         "dialed": sum(_dialed(book) for book in books),
         "expected": sum(_expected(book) for book in books),
         "ports": ports,
-        "changes": [change(c, clock) for c in changes_of(world, key, now)],
+        "changes": [change(c, clock) for c in _shown_changes(told, record.service, now)],
         "advice": list(
             dict.fromkeys(a for b in books for a in advice(record.service, b, rollouts))
         ),
@@ -150,16 +158,25 @@ def address(target: Target, outcome: Outcome) -> Json:
     }
 
 
-def changes_of(world: World, key: ServiceKey, now: float) -> list[Change]:
-    """The changes that concern a Service, newest first; its last write if no edit was seen."""
-    found = [
-        c for c in world.mirror.newest_changes() if c.namespace == key[0] and key[1] in c.services
-    ][:CHANGES_SHOWN]
-    edited = any(c.kind in (ChangeKind.SERVICE_EDIT, ChangeKind.SERVICE_ADDED) for c in found)
-    held = world.mirror.services[key].service
-    if not edited and held is not None and (written := last_write(held, now)):
-        found.append(written)
+def _changes_by_service(world: World) -> dict[ServiceKey, list[Change]]:
+    """The changes that concern each Service, newest first."""
+    found: dict[ServiceKey, list[Change]] = {}
+    for known in world.mirror.newest_changes():
+        for name in known.services:
+            found.setdefault((known.namespace, name), []).append(known)
     return found
+
+
+def _shown_changes(told: list[Change], held: Service, now: float) -> list[Change]:
+    """At most CHANGES_SHOWN of them: endpoints come and go in masses and may fill what others
+    leave. The Service's last write stands for an edit that was not seen."""
+    causes = [c for c in told if c.kind is not ChangeKind.ENDPOINT][:CHANGES_SHOWN]
+    endpoints = [c for c in told if c.kind is ChangeKind.ENDPOINT]
+    kept = {*causes, *endpoints[: CHANGES_SHOWN - len(causes)]}
+    shown = [c for c in told if c in kept]
+    edited = any(c.kind in (ChangeKind.SERVICE_EDIT, ChangeKind.SERVICE_ADDED) for c in shown)
+    written = None if edited else last_write(held, now)
+    return [*shown, written] if written else shown
 
 
 def change(change: Change, clock: Clock) -> Json:
