@@ -80,7 +80,7 @@ class Cluster:
         await self.start_api_server()
 
     async def start_api_server(self) -> None:
-        """Starts kube-apiserver, on the same port each time, and waits until it is ready."""
+        """Starts kube-apiserver, on the same port each time; ready, and its own Service stands."""
         key = self.folder / "service-account.key"
         await self._run(
             "kube-apiserver",
@@ -98,7 +98,7 @@ class Cluster:
             "--disable-admission-plugins=ServiceAccount",
         )
         async with asyncio.timeout(START_SECONDS):
-            while await self._readyz() != 200:
+            while await self._readyz() != 200 or not await self._has_its_own_service():
                 self._check_alive("kube-apiserver")
                 await asyncio.sleep(0.1)
 
@@ -133,6 +133,12 @@ class Cluster:
             return 200 if await self.request("GET", "/readyz") == "ok" else 0
         except (aiohttp.ClientError, OSError, AssertionError):
             return 0
+
+    async def _has_its_own_service(self) -> bool:
+        """Whether `default/kubernetes` stands: it comes up to seconds after /readyz says ok."""
+        with suppress(aiohttp.ClientError, OSError, AssertionError):
+            return bool(await self.request("GET", "/api/v1/namespaces/default/services/kubernetes"))
+        return False
 
     async def _make_keys(self) -> None:
         lines = [f'{user},{user},{user},"{group}"\n' for user, group in TOKENS.items()]
