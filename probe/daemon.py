@@ -10,16 +10,15 @@ import logging
 import resource
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any, cast
+from typing import Any
 
 from probe.core import kube, report
 from probe.core.changes import Change, ChangeKind
 from probe.core.edges import Kind
-from probe.core.results import Outcome
 from probe.core.rounds import Dial
 from probe.core.verdicts import FAILING
 from probe.core.world import Turn, World
-from probe.dialer import Batch, Dialer
+from probe.dialer import Dialer
 from probe.discovery import Discovery
 from probe.metrics import CONTENT_TYPE, Metrics
 from probe.reflector import Connection
@@ -63,8 +62,8 @@ class Daemon:
         now = self._loop.time()
         self._epoch = datetime.now(UTC) - timedelta(seconds=now)
         self.world = World(settings.world(connection.allow_targets), now)
-        self._dialer = Dialer(
-            self._record, seconds=settings.timeout, limit=_descriptors(settings.max_in_flight)
+        self._dialer: Dialer[Dial] = Dialer(
+            seconds=settings.timeout, limit=_descriptors(settings.max_in_flight)
         )
         self.discovery = Discovery(connection, settings.namespaces, self._apply)
         self._metrics = Metrics(
@@ -107,7 +106,10 @@ class Daemon:
             await self._drain()
 
     async def _drain(self) -> None:
-        await self._dialer.drain(DRAIN_SECONDS)
+        until = self._loop.time() + DRAIN_SECONDS
+        while self._dialer.in_flight and self._loop.time() < until:
+            await asyncio.sleep(TICK)
+            self._record()
         self._dialer.close()
         await self._server.close()
         log.info("stopped")
@@ -119,6 +121,7 @@ class Daemon:
 
     def _tick(self, now: float) -> None:
         self._ticked = now
+        self._record()
         dials = self.world.due(now, self._dialer.room)
         self._dialer.dial((dial, dial.edge.address, dial.edge.dial_port) for dial in dials)
         if now - self._second >= 1.0:
@@ -133,8 +136,9 @@ class Daemon:
     def _apply(self, event: kube.Event) -> None:
         self._tell(self.world.apply(event, self._loop.time()))
 
-    def _record(self, batch: Batch) -> None:
-        outcomes = cast("list[tuple[Dial, Outcome]]", batch)
+    def _record(self) -> None:
+        """Takes in what the dials met since the last tick."""
+        outcomes = self._dialer.collect()
         for dial, outcome in outcomes:
             self._metrics.observe(dial.edge.kind, outcome)
         self.world.record(outcomes, self._loop.time())

@@ -10,18 +10,8 @@ from typing import Any
 
 import pytest
 
-from probe.check import (
-    NotFound,
-    Selection,
-    Unresolvable,
-    check_addresses,
-    check_services,
-    keys,
-    resolve,
-)
+from probe.check import NotFound, Selection, check_services, keys
 from probe.core import report
-from probe.core.results import Result
-from probe.core.targets import Target
 from probe.demo.manifests import deployment, manual_slice, namespace, service
 from probe.reflector import Unreachable, connect
 from probe.sandbox.cluster import Cluster
@@ -152,25 +142,3 @@ async def test_without_the_sandbox_s_word_loopback_is_not_dialed(tmp_path: Path)
 
     (book,) = (book for _, book in world.books())
     assert (str(book.judgement.verdict), len(book.tracks)) == ("invalid_target", 0)
-
-
-async def test_a_number_is_resolved_to_itself_and_a_name_to_its_addresses() -> None:
-    assert [Target("10.0.0.1", 80)] == await resolve(Target("10.0.0.1", 80))
-    assert Target("127.0.0.1", 80) in await resolve(Target("localhost", 80))
-
-
-@pytest.mark.parametrize("host", ["0.0.0.0", "224.0.0.1", "a" * 300, "x..y", "nosuch.invalid"])
-async def test_what_nobody_may_dial_does_not_resolve(host: str) -> None:
-    with pytest.raises(Unresolvable):
-        await resolve(Target(host, 80))
-
-
-async def test_addresses_are_dialed_at_once_and_answered_in_order() -> None:
-    server = await asyncio.start_server(lambda r, w: w.close(), "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    async with server:
-        targets = [Target("127.0.0.1", port), Target("127.0.0.1", 1), Target("127.0.0.2", port)]
-        found = await check_addresses(targets * 20, 1.0)
-
-    expected = [Result.CONNECTED, Result.REFUSED, Result.REFUSED] * 20
-    assert expected == [outcome.result for outcome in found]

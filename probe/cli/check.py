@@ -12,15 +12,8 @@ import typer
 from typer.core import TyperGroup
 
 from probe import __version__
-from probe.check import (
-    PATIENCE,
-    Selection,
-    Unresolvable,
-    check_addresses,
-    check_services,
-    keys,
-    resolve,
-)
+from probe.addresses import Unresolvable, check_addresses, resolve
+from probe.check import PATIENCE, Selection, check_services, keys
 from probe.cli.failing import COULD_NOT_TELL, USAGE, explained, fail, printing
 from probe.cli.tables import addresses_table, service_table
 from probe.core import report
@@ -160,7 +153,7 @@ def addr(
     if any(isinstance(found, _Fault) for found in judged):
         _refuse(judged, output)
     targets = [target for target in judged if isinstance(target, Target)]
-    outcomes = asyncio.run(check_addresses(targets, seconds))
+    outcomes = check_addresses(targets, seconds)
     found = list(zip(targets, outcomes, strict=True))
     with printing():
         if output is Output.JSON:
@@ -218,7 +211,7 @@ def _judged(texts: list[str]) -> list[Target | _Fault]:
     found: list[Target | _Fault] = []
     for text in texts:
         try:
-            found += asyncio.run(resolve(parse(text)))
+            found += resolve(parse(text))
         except InvalidTarget as wrong:
             found.append(_Fault(text, str(wrong)))
         except Unresolvable as wrong:

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NoReturn
 
-from probe.check import NotFound, Unresolvable
+from probe.addresses import Unresolvable
+from probe.check import NotFound
 from probe.core.targets import InvalidTarget
 from probe.reflector import ApiError, ApiTrouble, ConnectionSettingsError
 from probe.settings import SettingsError

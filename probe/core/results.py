@@ -13,6 +13,7 @@ and unreachable the path's, local_fault ours, invalid_target the configuration's
 import errno
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 
 class Result(StrEnum):
@@ -44,8 +45,7 @@ class Icmp:
     offender: str
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What one dial met. `connect_seconds` is the handshake's round trip; None unless connected.
 
     `errno` is the kernel's word behind a failure, 0 when there was none; `detail` one phrase.
