@@ -10,15 +10,16 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from probe.core.targets import Network, fault, numeric
+from probe.core.words import Word
 
 
-class Kind(StrEnum):
+class Kind(Word):
     SERVICE = "service"
     ENDPOINT = "endpoint"
     CANDIDATE = "candidate"
 
 
-class Family(StrEnum):
+class Family(Word):
     IPV4 = "ipv4"
     IPV6 = "ipv6"
 

@@ -25,6 +25,7 @@ from probe.core.kube import Workload
 from probe.core.ports import CANDIDATES_MAX
 from probe.core.results import FAILURES, Outcome, Result
 from probe.core.rollouts import Phase, Removal
+from probe.core.schedule import salt
 from probe.core.verdicts import Candidate, Evidence, Judgement, Verdict
 
 STALE_SECONDS = 120.0
@@ -45,7 +46,7 @@ class Track:
     """One edge. `since` is our first sight of the endpoint (-inf: it was there before us).
 
     `outcome` is the last one that says something about the edge; a local fault does not, and
-    stands in `fault` until a dial succeeds in being one.
+    stands in `fault` until a dial succeeds in being one. `salt` is the edge's own chance.
     """
 
     edge: Edge
@@ -62,6 +63,10 @@ class Track:
     sent: float = -inf
     in_flight: bool = False
     gone: bool = False
+    salt: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.salt = salt(*self.edge[1:])
 
     def serves(self, endpoint: Endpoint | None) -> bool:
         """Whether this is still the same pod: its address may have gone to another one."""

@@ -12,11 +12,12 @@ and unreachable the path's, local_fault ours, invalid_target the configuration's
 
 import errno
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import NamedTuple
 
+from probe.core.words import Word
 
-class Result(StrEnum):
+
+class Result(Word):
     """The closed set. The names are those of metrics and JSON."""
 
     CONNECTED = "connected"

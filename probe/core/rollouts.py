@@ -10,11 +10,11 @@ true lag may be 3k/r longer (the chance to miss it three times that long is e^-3
 
 from collections import Counter
 from dataclasses import dataclass, field
-from enum import StrEnum
 from math import ceil
 
 from probe.core.kube import Workload
 from probe.core.results import Result
+from probe.core.words import Word
 
 REMOVAL_WINDOW = 60.0
 """Seconds after a removal in which a ClusterIP failure may still be laid to it: four times the
@@ -27,7 +27,7 @@ DRAIN_MARGIN = 1.0
 """Seconds on top of lag and error bar: kube-proxy's minSyncPeriod."""
 
 
-class Phase(StrEnum):
+class Phase(Word):
     """What was going on when a dial was made; the first that applies, in this order."""
 
     TERMINATING = "terminating"

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from probe.core.edges import Edge, Scope, ServiceKey
 from probe.core.ledger import Track
 from probe.core.rollouts import Phase
-from probe.core.schedule import SLOT, Budget, Lane, Wheel, fraction, spread
+from probe.core.schedule import SLOT, Budget, Lane, Wheel, fraction, salt, spread
 
 SAMPLE_RATE = 1.0
 """Dials per second, from this node in all, to ClusterIPs without usable endpoints
@@ -69,6 +69,7 @@ class Rounds:
     def __init__(self, config: Config, now: float) -> None:
         self._config = config
         self._started = now
+        self._salt = salt(config.node)  # each daemon's chance is its own
         self._wheel: Wheel[Track] = Wheel(now)
         rate = config.dials_per_second
         self._lane: Lane[Track] = Lane(Budget(rate, max(1.0, rate / 10)))
@@ -109,7 +110,7 @@ class Rounds:
         if it left us unsure, from now; sooner if it was asked for `soon` while in flight."""
         asked = track.due if track.due > track.sent + SLOT else inf
         base = now if unsure else max(track.due, now - wait)
-        self.put(track, min(asked, base + spread(wait, *track.edge[1:], track.dials)))
+        self.put(track, min(asked, base + spread(wait, track.salt ^ self._salt, track.dials)))
 
     def put(self, track: Track, due: float) -> None:
         """Sets the track's next time; what was planned before is void."""

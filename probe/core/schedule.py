@@ -8,7 +8,7 @@ cluster; where one binds, intervals stretch.
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from hashlib import blake2b
 from math import inf
 from typing import Generic, TypeVar
@@ -52,6 +52,10 @@ class Wheel(Generic[Item]):
         return [entry for slot in slots for entry in self._slots.pop(slot)]
 
 
+UNLIMITED = 2**62
+"""More than may ever be asked for."""
+
+
 @dataclass(slots=True)
 class Budget:
     """A token bucket: `rate` per second, at most `burst` at once. A rate of 0 means no limit."""
@@ -63,13 +67,21 @@ class Budget:
 
     def take(self, now: float, wanted: int) -> int:
         """How many of `wanted` may happen now; those are spent."""
+        granted = min(wanted, self.left(now))
+        self.spend(granted)
+        return granted
+
+    def left(self, now: float) -> int:
+        """How many may happen now."""
         if self.rate <= 0:
-            return wanted
+            return UNLIMITED
         self._tokens = min(self.burst, self._tokens + max(0.0, now - self._at) * self.rate)
         self._at = max(self._at, now)
-        granted = min(wanted, int(self._tokens))
-        self._tokens -= granted
-        return granted
+        return int(self._tokens)
+
+    def spend(self, count: int) -> None:
+        """Takes away what has happened, no more than was left."""
+        self._tokens -= count
 
 
 class Lane(Generic[Item]):
@@ -90,13 +102,15 @@ class Lane(Generic[Item]):
         Those that are no longer `valid` are dropped and cost nothing.
         """
         found: list[Item] = []
-        while self._waiting and len(found) < room:
-            due, item = self._waiting[0]
+        waiting = self._waiting
+        if not waiting:
+            return found
+        left = min(room, self._budget.left(now))
+        while waiting and len(found) < left:
+            due, item = waiting.popleft()
             if valid(due, item):
-                if not self._budget.take(now, 1):
-                    break
                 found.append(item)
-            self._waiting.popleft()
+        self._budget.spend(len(found))
         return found
 
     def lateness(self, now: float) -> float:
@@ -150,7 +164,7 @@ def rank(node: str, others: Iterable[str], key: object) -> int:
     return sum(_mix(_digest(other) ^ salt) > mine for other in others if other != node)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Cadence:
     """How often edges are dialed, from the interval and the number of live daemons.
 
@@ -160,7 +174,7 @@ class Cadence:
     interval: float
     daemons: int
 
-    @property
+    @cached_property
     def sources(self) -> int:
         """As many as the cap allows, never fewer than SOURCES_MIN, all in a small cluster."""
         affordable = int(TARGET_RATE * self.interval + 1e-9)
@@ -178,13 +192,15 @@ class Cadence:
         gap = self.service_gap(addresses, close=close)
         return gap if close else max(self.interval, gap)
 
+    @cached_property
     def endpoint_gap(self) -> float:
         """The same as service_gap for an endpoint: the chosen sources and its own node dial it."""
         return min(self.daemons, self.sources + 1) / TARGET_RATE
 
+    @cached_property
     def endpoint_period(self) -> float:
         """Seconds between dials of an endpoint by one of its sources."""
-        return max(self.interval, self.endpoint_gap())
+        return max(self.interval, self.endpoint_gap)
 
     def confirm_after(self, gap: float) -> float:
         """Seconds after which a failure is dialed again: soon, but inside the target's cap."""
@@ -195,6 +211,11 @@ CONFIRM_AFTER = 1.0
 """Seconds: longer than kube-proxy's minSyncPeriod (1 s), so that a re-dial meets newer rules."""
 
 
-def spread(period: float, *words: object) -> float:
-    """The period with its jitter, for these words (an edge and a count)."""
-    return period * (1 + JITTER * (2 * fraction(*words) - 1))
+def salt(*words: object) -> int:
+    """64 bits that these words always give, for `spread`: hashing them each time costs 4 us."""
+    return _score(*words)
+
+
+def spread(period: float, salt: int, count: int) -> float:
+    """The period with its jitter, a different one for each count."""
+    return period * (1 + JITTER * (2 * _mix(salt ^ count) / 2**64 - 1))

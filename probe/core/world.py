@@ -182,8 +182,8 @@ class World:
     def _expects_nothing(self, track: Track) -> bool:
         if track.edge.kind is not Kind.SERVICE:
             return False
-        book = self._book(track.edge.key)
-        return book is None or not book.connects(track.edge)
+        found = self._find(track.edge.key)
+        return found is None or not found[1].connects(track.edge)
 
     @property
     def waiting(self) -> int:
@@ -222,13 +222,14 @@ class World:
     def record(self, outcomes: Iterable[tuple[Dial, Outcome]], now: float) -> None:
         """Takes in what the dials met."""
         for dial, outcome in outcomes:
-            book = self._book(dial.edge.key)
-            if book is None:
-                continue
             edge = dial.edge
+            found = self._find(edge.key)
+            if found is None:
+                continue
+            record, book = found
             book.counts[edge.kind, edge.family, outcome.result, dial.phase] += 1
-            book.retransmits[edge.kind] += outcome.syn_retransmits
-            record = self.mirror.services[edge.key.namespace, edge.key.service]
+            if outcome.syn_retransmits:
+                book.retransmits[edge.kind] += outcome.syn_retransmits
             if edge.kind is Kind.SERVICE and dial.expected:
                 self._blame(record, book, dial, outcome)
             track = book.tracks.get(edge)
@@ -294,9 +295,9 @@ class World:
 
     def _pace(self, record: ServiceRecord, book: PortBook, kind: Kind) -> tuple[float, float]:
         """Seconds between our dials of such an edge: at least the first, usually the second."""
-        cadence = self.cadence
+        cadence = self._sharing.cadence
         if kind is not Kind.SERVICE:
-            return cadence.endpoint_gap(), cadence.endpoint_period()
+            return cadence.endpoint_gap, cadence.endpoint_period
         addresses, close = len(book.implied.cluster_ips), self._watched_closely(record)
         return (
             cadence.service_gap(addresses, close=close),
@@ -365,7 +366,7 @@ class World:
         if book.held_since is None:
             book.held_since = view.now
         dials = CONFIRM_DIALS * (
-            view.timeout + self.cadence.confirm_after(self.cadence.endpoint_gap())
+            view.timeout + self.cadence.confirm_after(self.cadence.endpoint_gap)
         )
         over = view.now - book.held_since > view.interval + dials
         return None if over else book.judgement
@@ -388,9 +389,11 @@ class World:
                 book.tracks[edge] = track = Track(edge, endpoint, view.now)
                 self._rounds.put(track, view.now)
 
-    def _book(self, key: PortKey) -> PortBook | None:
-        record = self.mirror.services.get((key.namespace, key.service))
-        return record.books.get(key.port) if record else None
+    def _find(self, key: PortKey) -> tuple[ServiceRecord, PortBook] | None:
+        namespace, service, port = key
+        record = self.mirror.services.get((namespace, service))
+        book = record.books.get(port) if record is not None else None
+        return None if record is None or book is None else (record, book)
 
     def coverage(self, now: float) -> float:
         """The share of our edges that were dialed when they should have been; 1 without any."""

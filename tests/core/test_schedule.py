@@ -13,6 +13,7 @@ from probe.core.schedule import (
     fraction,
     is_source,
     rank,
+    salt,
     spread,
 )
 
@@ -139,7 +140,7 @@ def test_chance_is_a_hash_that_every_node_agrees_on() -> None:
     assert found == [fraction("edge", i) for i in range(1000)]
     assert 0.45 < sum(found) / 1000 < 0.55
     assert all(0 <= f < 1 for f in found)
-    assert all(9.0 <= spread(10.0, "edge", i) <= 11.0 for i in range(1000))
+    assert all(9.0 <= spread(10.0, salt("edge"), i) <= 11.0 for i in range(1000))
 
 
 @pytest.mark.parametrize(
@@ -161,8 +162,8 @@ def test_no_cadence_exceeds_the_caps_of_the_cluster(
     sources = min(daemons, cadence.sources + 1)
 
     assert service <= (20.0 if close else 2.0) + 1e-9
-    assert sources / cadence.endpoint_period() <= 2.0 + 1e-9
-    assert sources / cadence.confirm_after(cadence.endpoint_gap()) <= 2.0 + 1e-9
+    assert sources / cadence.endpoint_period <= 2.0 + 1e-9
+    assert sources / cadence.confirm_after(cadence.endpoint_gap) <= 2.0 + 1e-9
 
 
 def test_a_failure_is_confirmed_after_a_second_or_an_interval_if_that_is_shorter() -> None:

@@ -122,9 +122,9 @@ def test_of_thirty_daemons_twenty_and_its_own_node_dial_an_endpoint(thirty: Clus
 
 
 def test_no_target_meets_more_than_two_new_connections_a_second(thirty: Cluster) -> None:
-    """Within seconds chance may gather some, as the jitter allows."""
-    assert thirty.most_within(120.0) <= 2 * 120 + 1
-    assert thirty.most_within(120.0, per_port=True) <= 2 * 120 + 1
+    """Over minutes; within seconds chance may gather some, as the jitter allows."""
+    assert thirty.most_within(120.0) <= 2 * 120 * 1.03
+    assert thirty.most_within(120.0, per_port=True) <= 2 * 120 * 1.03
     assert thirty.most_within(30.0) <= 2 * 30 * 1.2
     assert thirty.most_within(1.0, per_port=True) <= 8
 
