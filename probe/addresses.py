@@ -35,7 +35,7 @@ def resolve(target: Target) -> list[Target]:
 def check_addresses(targets: Sequence[Target], seconds: float) -> list[Outcome]:
     """One dial of each numeric target, at once; the outcomes in the targets' order."""
     done: dict[int, Outcome] = {}
-    dialer: Dialer[int] = Dialer(seconds=seconds, limit=max(1, len(targets)))
+    dialer: Dialer[int] = Dialer(seconds=seconds, limit=max(1, len(targets)), abort=False)
     try:
         dialer.dial((i, target.host, target.port) for i, target in enumerate(targets))
         while len(done) < len(targets):

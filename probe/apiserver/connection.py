@@ -9,6 +9,7 @@ import logging
 import os
 import socket
 import ssl
+from asyncio import sslproto
 from collections import Counter
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -16,7 +17,6 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
-import aiohttp
 import msgspec
 
 from probe.apiserver import kubeconfig
@@ -30,7 +30,7 @@ from probe.apiserver.refusals import (
     retry_after,
     status_of,
 )
-from probe.apiserver.upstream import RESTClientObject
+from probe.apiserver.upstream import RESTClientObject, aiohttp
 from probe.core.kube import Listed, Resource
 from probe.core.targets import Network
 
@@ -42,6 +42,9 @@ ERROR_BODY_MAX = 64 * 1024
 
 READ_BUFFER = 64 * 1024
 """Bytes aiohttp may hold ready per connection (it holds twice that), its own default."""
+
+sslproto.SSLProtocol.max_size = READ_BUFFER
+# asyncio takes 256 KiB beside that for each TLS connection, and each watch is one.
 
 STEP = 100
 """Items decoded between two turns of the event loop: about 5 ms at 50 us each."""

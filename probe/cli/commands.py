@@ -1,15 +1,47 @@
-"""`probe`: the table of commands."""
+"""`probe`: the table of commands. Each is imported when it is called.
 
-from typing import Annotated
+Behind some of them stands half a second of imports and 50 MiB, which nobody pays who asks for
+help or for another one.
+"""
+
+from collections.abc import Callable
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 
 from probe import __version__
-from probe.cli.check import app as check
-from probe.cli.demo import HELP as DEMO_HELP
-from probe.cli.demo import command as demo
-from probe.cli.run import HELP as RUN_HELP
-from probe.cli.run import command as run
+
+Command = Callable[..., None]
+"""A command as its file has it: a function with the arguments, options and their help."""
+
+PLAIN: dict[str, Any] = {"rich_markup_mode": None}
+"""Help and errors as plain text, for which nobody waits until rich is imported."""
+
+
+class _Later(TyperCommand):
+    """A command whose function here returns the one that it really is."""
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any
+    ) -> Any:
+        assert self.callback is not None
+        command: Command = self.callback()
+        real = typer.Typer(add_completion=False, pretty_exceptions_enable=False, **PLAIN)
+        real.command(self.name, help=self.help)(command)
+        return typer.main.get_command(real).make_context(info_name, args, parent, **extra)
+
+
+class _Check(TyperGroup):
+    """Takes `svc/NAME` and `service NAME` as kubectl does."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        kind, slash, name = args[0].partition("/")
+        args = [kind, name, *args[1:]] if slash else args
+        if args[0] in ("service", "services", "svcs"):
+            args = ["svc", *args[1:]]
+        return super().resolve_command(ctx, args)
+
 
 app = typer.Typer(
     name="probe",
@@ -18,12 +50,65 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
+    **PLAIN,
 )
-app.command("run", help=RUN_HELP, short_help="The daemon: watches, dials, exports.")(run)
+
+
+@app.command(
+    cls=_Later,
+    help="Watches the cluster, dials every Service port and endpoint, serves metrics and the API. "
+    "Flags beat the environment, which beats the file of --config.",
+    short_help="The daemon: watches, dials, exports.",
+)
+def run() -> Command:
+    from probe.cli.run import command
+
+    return command
+
+
+@app.command(
+    cls=_Later,
+    help="Plays incidents on a cluster inside this process and shows what the daemon finds. "
+    "Scenarios: tour (all, the default), port-mismatch, no-endpoints, blackhole, "
+    "invalid-address, rolling-update. Exit code 1 if anything was missed.",
+    short_help="The incidents, on a cluster of its own.",
+)
+def demo() -> Command:
+    from probe.cli.demo import command
+
+    return command
+
+
+check = typer.Typer(
+    help="Dials once and says what is wrong. Exit code: 0 healthy, 1 a failure was found, 2 wrong "
+    "usage or configuration, 3 could not tell.",
+    no_args_is_help=True,
+    cls=_Check,
+    **PLAIN,
+)
 app.add_typer(check, name="check")
-app.command("demo", help=DEMO_HELP, short_help="The incidents, on a cluster of its own.")(demo)
+
+
+@check.command(cls=_Later, help="Dials every port and endpoint of one Service (also: svc/NAME).")
+def svc() -> Command:
+    from probe.cli.check import svc
+
+    return svc
+
+
+@check.command("all", cls=_Later, help="Dials every Service of a namespace, or of all with -A.")
+def every() -> Command:
+    from probe.cli.check import every
+
+    return every
+
+
+@check.command(cls=_Later, help="Dials addresses, as a person may: loopback too, but never 0.")
+def addr() -> Command:
+    from probe.cli.addr import addr
+
+    return addr
 
 
 def _version(asked: bool) -> None:

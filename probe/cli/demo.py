@@ -14,24 +14,18 @@ from typing import Annotated
 
 import typer
 
-from probe.cli.check import Output
 from probe.cli.demo_view import Lines, Live, View, summary
 from probe.cli.failing import USAGE, fail, printing
+from probe.cli.output import Output
 from probe.demo.daemon import DaemonFailed, Watched
 from probe.demo.manifests import NAMESPACE, OTHER, namespace
 from probe.demo.play import Player, Scene, Score
-from probe.demo.scenarios import TOUR, Options, Scenario, UnknownScenario, chosen
+from probe.demo.scenarios import Options, Scenario, UnknownScenario, chosen
 from probe.demo.scenarios import hold as hold_scenarios
 from probe.sandbox.cluster import EXTENSION, Cluster
 
 FAILED = 1
 """Exit code when something was missed, falsely alarmed about, or could not be played."""
-
-HELP = (
-    "Plays incidents on a cluster inside this process and shows what the daemon finds. "
-    f"Scenarios: {TOUR} (all, the default), port-mismatch, no-endpoints, blackhole, "
-    "invalid-address, rolling-update. Exit code 1 if anything was missed."
-)
 
 
 def command(

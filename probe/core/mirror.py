@@ -12,11 +12,12 @@ from math import inf
 
 from probe.core import changes, kube, rollouts
 from probe.core.changes import Change, ChangeKind
-from probe.core.edges import Endpoint, EndpointSlice, Scope, Service, ServiceKey
+from probe.core.edges import Endpoint, EndpointSlice, Service, ServiceKey
 from probe.core.kube import Workload
 from probe.core.ledger import ServiceRecord
 from probe.core.results import Result
 from probe.core.rollouts import REMOVAL_WINDOW, Removal, Rollout, WorkloadKey
+from probe.core.selection import Selection, selects
 
 CHANGES_KEPT = 1000
 ROLLOUTS_KEPT = 100
@@ -52,6 +53,7 @@ class Mirror:
         self.rollout_failures: Counter[tuple[WorkloadKey, str, Result]] = Counter()
         self._owners: dict[tuple[str, str], ServiceKey] = {}
         self._behind: dict[ServiceKey, list[Rollout]] | None = None
+        self._selection = Selection()
         self._namespaces = frozenset(namespaces)
         self._linger = linger
         self._now = -inf
@@ -95,14 +97,11 @@ class Mirror:
 
     def services_of(self, workload: Workload) -> tuple[str, ...]:
         """Names of the Services of its namespace whose selector matches the workload's pods."""
-        return tuple(
-            name
-            for (namespace, name), record in self.services.items()
-            if namespace == workload.namespace and _selects(record.service, workload)
-        )
+        return self._selection.services_of(workload)
 
-    def workloads_of(self, service: Service) -> Iterator[Workload]:
-        return (w for w in self.workloads.values() if _selects(service, w))
+    def workloads_of(self, service: Service) -> list[Workload]:
+        """The workloads whose pods the Service selects."""
+        return self._selection.workloads_of(service)
 
     def scaled_to_zero(self, service: Service | None) -> bool:
         """Whether somebody wants no pod behind this Service."""
@@ -124,19 +123,6 @@ class Mirror:
             r for r in reversed(self.finished) if r.workload[1] == key[0] and key[1] in r.services
         )
         return (*self.rollouts_of(key), *islice(over, 1))
-
-    def invalid_targets(self, scope: Scope) -> Counter[tuple[str, str]]:
-        """How many configured addresses nobody may dial, by namespace and where they entered."""
-        found = Counter(
-            (book.implied.key.namespace, invalid.source)
-            for record in self.services.values()
-            for book in record.books.values()
-            for invalid in book.implied.invalid
-        )
-        for workload in self.workloads.values():
-            if scope.admits(workload.namespace):
-                found.update((workload.namespace, source) for source, _ in workload.invalid)
-        return found
 
     def _apply(self, event: kube.Event, now: float) -> Iterator[Change]:
         match event:
@@ -181,6 +167,7 @@ class Mirror:
             record.since = now
         elif edits:
             record.edited_at = now
+        self._selection.replace_service(record.service, service)
         record.service = service
         self.touched[key] = record
         self._find_rollouts(service)
@@ -209,6 +196,7 @@ class Mirror:
         key = rollouts.key_of(workload)
         old = self.workloads.get(key)
         self.workloads[key] = workload
+        self._selection.replace_workload(old, workload)
         behind = self.services_of(workload)
         self._touch(workload.namespace, behind)
         rollout = self.rollouts.get(key)
@@ -228,6 +216,7 @@ class Mirror:
             record = self.services.get((namespace, name))
             if record is not None and record.service is not None:
                 yield changes.service_removed(record.service, now)
+                self._selection.replace_service(record.service, None)
                 record.service = None
                 self.touched[namespace, name] = record
                 self._forget_failures(namespace, name)
@@ -236,6 +225,7 @@ class Mirror:
         else:
             gone = self.workloads.pop((KINDS[resource], namespace, name), None)
             if gone is not None:
+                self._selection.replace_workload(gone, None)
                 self._touch(namespace, self.services_of(gone))
 
     def _touch(self, namespace: str, names: Iterable[str]) -> None:
@@ -285,7 +275,7 @@ class Mirror:
             workload = self.workloads.get(key)
             if workload is not None and key[1] == service.namespace:
                 names = set(rollout.services) - {service.name}
-                names |= {service.name} if _selects(service, workload) else set()
+                names |= {service.name} if selects(service, workload) else set()
                 rollout.services = tuple(sorted(names))
                 self._behind = None
 
@@ -319,12 +309,3 @@ def _leaves(was: Endpoint | None, now_is: Endpoint | None) -> bool:
     if was is None or not was.ready or was.terminating:
         return False
     return now_is is None or now_is.terminating or was.pod != now_is.pod
-
-
-def _selects(service: Service | None, workload: Workload) -> bool:
-    return (
-        service is not None
-        and bool(service.selector)
-        and service.namespace == workload.namespace
-        and set(service.selector) <= set(workload.labels)
-    )

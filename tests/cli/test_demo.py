@@ -9,8 +9,8 @@ import pytest
 from typer.testing import CliRunner
 
 from probe.cli import demo
-from probe.cli.check import Output
 from probe.cli.commands import app
+from probe.cli.output import Output
 from probe.demo import play
 from probe.demo.scenarios import SCENARIOS, Options, Scenario
 from tests.running import KUBECTL, Daemon, daemon, kubectl, probe, quiet, running, shell, until
