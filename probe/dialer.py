@@ -21,7 +21,6 @@ from probe.core.targets import PORT_MAX
 Token = TypeVar("Token")
 
 AF_INET, AF_INET6 = int(socket.AF_INET), int(socket.AF_INET6)
-SOL_SOCKET, SO_LINGER = int(socket.SOL_SOCKET), int(socket.SO_LINGER)
 
 WRONG = select.EPOLLERR | select.EPOLLHUP
 """epoll's events of a socket whose dial failed, or which was reset or closed since."""
@@ -57,6 +56,7 @@ class Dialer(Generic[Token]):
         self._done: list[tuple[Token, Outcome]] = []
         self._spare: dict[int, list[socket.SocketType]] = {AF_INET: [], AF_INET6: []}
         self._epoll = select.epoll()
+        self._source_ports = kernel.first_source_port()
 
     @property
     def room(self) -> int:
@@ -97,6 +97,8 @@ class Dialer(Generic[Token]):
 
     def wait(self, seconds: float) -> None:
         """Blocks until the kernel has decided a dial, at most `seconds`."""
+        if self._done:
+            return
         waiting = select.poll()
         waiting.register(self._epoll.fileno(), select.POLLIN)
         waiting.poll(1000 * seconds)
@@ -104,6 +106,8 @@ class Dialer(Generic[Token]):
     def close(self) -> None:
         """Gives up what is in flight, without an outcome."""
         for pending in self._pending.values():
+            if self.abort:
+                kernel.disconnect(pending.socket)
             pending.socket.close()
         for spare in self._spare.values():
             for sock in spare:
@@ -116,22 +120,27 @@ class Dialer(Generic[Token]):
     def _start(self, token: Token, address: str, port: int) -> Outcome | None:
         """Begins the handshake; an outcome if it is over already."""
         if len(self._pending) >= self.limit:
-            return kernel.failed(errno.EMFILE)
+            detail = f"our own fault: {self.limit} dials are in flight already"
+            return Outcome(Result.LOCAL_FAULT, errno=errno.EMFILE, detail=detail)
         if not 0 < port <= PORT_MAX:
             return Outcome(Result.INVALID_TARGET, detail=f"port {port} is out of range")
         try:
             sock = self._socket(AF_INET6 if ":" in address else AF_INET)
         except OSError as failed:
-            return kernel.failed(failed.errno or errno.EMFILE)
+            return kernel.no_socket(failed.errno or errno.EMFILE)
         started = time.monotonic()
         try:
-            error = sock.connect_ex((address, port))
-        except OSError as failed:  # what is no numeric address
-            error = failed.errno or errno.EINVAL
-        if error and error != errno.EINPROGRESS:
-            outcome = kernel.failed(error, kernel.icmp_error(sock))
+            if port < self._source_ports:
+                error = sock.connect_ex((address, port))
+            else:
+                error = kernel.connect(sock, address, port)
+        except OSError:
             sock.close()
-            return outcome
+            detail = f"our own fault: {address!r} is no numeric address"
+            return Outcome(Result.LOCAL_FAULT, detail=detail)
+        if error and error != errno.EINPROGRESS:
+            sock.close()
+            return kernel.failed_at_once(error)
         fd = sock.fileno()
         pending = self._pending[fd] = _Pending(sock, started, token)
         self._deadlines.append((fd, pending))
@@ -148,7 +157,7 @@ class Dialer(Generic[Token]):
     def _keep(self, sock: socket.SocketType) -> bool:
         """Makes a spare of the socket; False if there are enough, or it cannot be dialed again."""
         spare = self._spare[sock.family]
-        if len(spare) >= SPARE or not kernel.disconnect(sock):
+        if not kernel.disconnect(sock) or len(spare) >= SPARE:  # what is closed is reset as well
             return False
         spare.append(sock)
         return True

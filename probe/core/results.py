@@ -4,7 +4,8 @@ The theory, measured on Linux 6.18. A failed connect leaves an errno in SO_ERROR
 ICMP message caused it, an entry in the socket's error queue (IP_RECVERR) with the message's type,
 code and sender. Errno alone is not enough: a RST and an ICMP port-unreachable are both
 ECONNREFUSED, one from a container that does not listen, the other from a reject rule on the way.
-So the queue is asked first, and errno decides only when it is empty.
+So the queue is asked first, and errno decides only when it is empty. It also matters when: what
+connect() returns at once is this node's own word, and no packet has left.
 
 Whose fault a result is follows from its name: refused and reset are theirs, rejected, timeout
 and unreachable the path's, local_fault ours, invalid_target the configuration's.
@@ -76,37 +77,60 @@ ICMP_RESULTS: dict[tuple[int, int, int], Result] = {
     (6, 1, 5): Result.REJECTED,  # source address failed policy
     (6, 1, 6): Result.REJECTED,  # reject route
 }
+"""Any other message is some router saying no: time exceeded, source route failed."""
 
 ERRNO_RESULTS: dict[int, Result] = {
     errno.ECONNREFUSED: Result.REFUSED,
     errno.ECONNRESET: Result.RESET,
-    errno.EPIPE: Result.RESET,
+    errno.EPIPE: Result.RESET,  # by a peer that had closed already
     errno.ETIMEDOUT: Result.TIMEOUT,
+    # ICMP's errnos (net/ipv4/icmp.c icmp_err_convert, net/ipv6/icmp.c tab_unreach), should its
+    # message be lost: the queue is full, or the kernel too old to fill it.
     errno.EHOSTUNREACH: Result.UNREACHABLE,
     errno.ENETUNREACH: Result.UNREACHABLE,
     errno.EHOSTDOWN: Result.UNREACHABLE,
     errno.ENONET: Result.UNREACHABLE,
-    errno.ENETDOWN: Result.UNREACHABLE,
-    errno.EACCES: Result.REJECTED,  # a prohibit route, or ICMPv6 1/1 with its queue lost
-    errno.EINVAL: Result.UNREACHABLE,  # a blackhole route (measured)
-    # Ours: descriptors, memory, source ports, a policy on our own sockets.
-    errno.EMFILE: Result.LOCAL_FAULT,
-    errno.ENFILE: Result.LOCAL_FAULT,
-    errno.ENOBUFS: Result.LOCAL_FAULT,
-    errno.ENOMEM: Result.LOCAL_FAULT,
-    errno.EADDRNOTAVAIL: Result.LOCAL_FAULT,
-    errno.EADDRINUSE: Result.LOCAL_FAULT,
-    errno.EPERM: Result.LOCAL_FAULT,
-    errno.EAFNOSUPPORT: Result.LOCAL_FAULT,  # this host has no IPv6
+    errno.ENOPROTOOPT: Result.UNREACHABLE,
+    errno.EOPNOTSUPP: Result.UNREACHABLE,
+    errno.EPROTO: Result.UNREACHABLE,
+    errno.EACCES: Result.REJECTED,  # ICMPv6 1/1, 1/5, 1/6
 }
+"""By SO_ERROR, when the error queue is empty."""
+
+AT_ONCE_RESULTS: dict[int, Result] = {
+    # Routes of this node, or Cilium's socket load balancer for a Service without backends.
+    errno.ENETUNREACH: Result.UNREACHABLE,
+    errno.EHOSTUNREACH: Result.UNREACHABLE,
+    errno.ENETDOWN: Result.UNREACHABLE,
+    errno.EINVAL: Result.UNREACHABLE,  # a blackhole route (measured)
+    # Forbidden here: a prohibit route, a firewall's or a security module's rule. Nobody sent RST.
+    errno.EACCES: Result.REJECTED,
+    errno.ECONNREFUSED: Result.REJECTED,
+}
+"""By what connect() itself returned. What is not listed is ours: source ports (EADDRNOTAVAIL),
+memory (ENOBUFS, ENOMEM), a policy on our own process (EPERM), a host without IPv6 (EAFNOSUPPORT).
+"""
 
 
-def classify(error: int, icmp: Icmp | None) -> Result:
-    """The result of a failed connect. Unlisted ICMP means unreachable; an unlisted errno is ours.
+def refused_by_proxy(outcome: Outcome) -> Outcome:
+    """The outcome of a ClusterIP that leads nowhere: there EPERM is no policy on our own sockets.
 
-    Unlisted ICMP is some router saying no (time exceeded, source route failed); an errno that
-    nobody expected must never be counted against an edge.
+    A proxy in the socket layer (Cilium) fails the connect() itself, with EHOSTUNREACH or, on some
+    versions, EPERM (cilium/cilium#45184, #47378): it rejects, as a rule of iptables does.
+    """
+    if outcome.errno != errno.EPERM or outcome.icmp is not None:
+        return outcome
+    detail = "the proxy refused the connect() itself (EPERM)"
+    return outcome._replace(result=Result.REJECTED, detail=detail)
+
+
+def classify(error: int, icmp: Icmp | None, *, at_once: bool = False) -> Result:
+    """The result of a failed connect, `at_once` if connect() itself returned the errno.
+
+    Unlisted ICMP means unreachable. An unlisted errno is ours: one that nobody expected must
+    never be counted against an edge.
     """
     if icmp is not None:
         return ICMP_RESULTS.get((icmp.version, icmp.type, icmp.code), Result.UNREACHABLE)
-    return ERRNO_RESULTS.get(error, Result.LOCAL_FAULT)
+    results = AT_ONCE_RESULTS if at_once else ERRNO_RESULTS
+    return results.get(error, Result.LOCAL_FAULT)
