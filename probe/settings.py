@@ -89,6 +89,10 @@ class Settings(BaseSettings):
     max_dials_per_second: float = Field(
         1000.0, ge=1, le=100000, description="Most dials begun per second by this daemon."
     )
+    close: Literal["auto", "fin", "rst"] = Field(
+        "auto",
+        description="How connections are closed; auto: by FIN, by RST where FIN would leave much.",
+    )
     namespaces: Names = Field((), description="Only these namespaces. Default: all.")
     deny_namespaces: Names = Field((), description="Never these namespaces.")
     allow_targets: Names = Field((), description="CIDRs inside which loopback may be dialed.")

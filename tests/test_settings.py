@@ -104,6 +104,7 @@ def test_lists_are_separated_by_commas_and_are_lists_in_the_file(
         ({"allow_targets": "10.0.0.1/8"}, "--allow-targets: 10.0.0.1/8 has host bits set"),
         ({"manual_targets": "here"}, "--manual-targets: "),
         ({"peers": "edgeprobe"}, "--peers: write it as NAMESPACE/NAME"),
+        ({"close": "softly"}, "--close: must be 'auto', 'fin' or 'rst' (given: 'softly')"),
         ({"vantage": "moon"}, "--vantage: must be 'pod', 'host' or 'local' (given: 'moon')"),
         ({"namespaces": "a,b", "deny_namespaces": "b"}, "settings: namespaces and deny_namespaces"),
         ({"bogus": 1}, "--bogus: there is no such setting"),

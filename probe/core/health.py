@@ -1,10 +1,10 @@
 """The state of one edge: what its recent dials mean, as a table.
 
 A failure that follows a failure is a confirmed one: it was dialed again from a new source port
-after the slices had been read again (the watch is never behind by more than discovery's own
-staleness, which is judged elsewhere). Two confirmed failures in a row make an edge `down`, two
-successes in a row, or the very first dial, make it `up`. Between them it is `failing`: a
-ClusterIP that meets one bad backend among many stays there.
+after the slices had been read again; while the API server is away it is none (ACCUSING). Two
+confirmed failures in a row make an edge `down`, two successes in a row, or the very first dial,
+make it `up`. Between them it is `failing`: a ClusterIP that meets one bad backend among many stays
+there.
 """
 
 from enum import Enum, StrEnum
@@ -60,6 +60,10 @@ ONCE: dict[tuple[Level, bool], Level] = {(level, True): Level.UP for level in Le
     (level, False): Level.DOWN for level in Level
 }
 """The same for a single run: it says what its one dial met and confirms nothing."""
+
+ACCUSING = frozenset({(Level.SUSPECT, False), (Level.CONFIRMED, False)})
+"""Steps that hold a failure against the edge, taken only when the slices were read again since the
+one before it: until then the endpoint may have gone, and nobody told us."""
 
 TURNS = frozenset({(Level.UP, Level.SUSPECT), (Level.DOWN, Level.RECOVERING)})
 """The first result against what was known of an edge: what its siblings met before is outrun."""

@@ -83,8 +83,9 @@ class Evidence:
 
     `expected` are those this node should have an opinion on, `dialed` those freshly dialed;
     `down` holds the last result of each that is down. `vip_down` the result of each ClusterIP
-    that is down although it should connect; `vips` how many should. `drain_failures` counts
-    recent ClusterIP failures laid to terminating or just-removed endpoints. `stale_seconds` is
+    that is down although it should connect; `vips` how many should, `vip_faults` how many of these
+    we could not dial ourselves. `drain_failures` counts recent ClusterIP failures laid to
+    terminating or just-removed endpoints. `stale_seconds` is
     for how long the API server has been away, if that makes failures doubtful. `usable` are all
     endpoints that take traffic, `undialed` those outside of what we may dial, `elsewhere` those
     that other daemons dial, not we. `unresolved` tells that ready pods are there and
@@ -107,6 +108,7 @@ class Evidence:
     invalid: tuple[str, ...] = ()
     local_faults: int = 0
     local_fault_detail: str = ""
+    vip_faults: int = 0
     stale_seconds: float | None = None
     drain_failures: int = 0
     new: bool = False
@@ -171,7 +173,9 @@ def judge(evidence: Evidence) -> Judgement:
 
 
 def _probe_fault(e: Evidence) -> bool:
-    return e.local_faults > 0 and bool(e.expected or e.vips) and not e.dialed and not e.vips_dialed
+    if not e.local_faults or not (e.expected or e.vips) or e.vips_dialed:
+        return False
+    return not e.dialed or (0 < e.vips == e.vip_faults and not e.down)
 
 
 def _unknown(e: Evidence) -> bool:

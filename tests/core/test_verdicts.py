@@ -74,6 +74,15 @@ def test_the_table_is_in_the_order_of_the_set_and_ends_with_healthy() -> None:
     assert {Verdict.HEALTHY} == set(Verdict) - FAILING - UNDECIDED
 
 
+def test_34_a_cluster_ip_that_we_could_not_dial_ourselves_is_our_fault_not_the_services() -> None:
+    faulty = {"local_faults": 1, "vip_faults": 1, "vips_dialed": 0}
+
+    assert Verdict.PROBE_FAULT is verdict(**faulty)
+    assert Verdict.ENDPOINT_DOWN is verdict(Verdict.ENDPOINT_DOWN, **faulty)
+    assert Verdict.UNKNOWN is verdict(**(faulty | {"vips": 2}))
+    assert Verdict.HEALTHY is verdict(**(faulty | {"vips_dialed": 1}))
+
+
 def test_port_mismatch_says_what_to_do() -> None:
     said = judge(Evidence(**(HEALTHY | ROWS[Verdict.PORT_MISMATCH])))
 
