@@ -1,22 +1,27 @@
-from collections.abc import Mapping
+import itertools
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from prometheus_client import Histogram
 from prometheus_client.parser import text_string_to_metric_families
 
 from probe import __version__
 from probe.core.edges import Kind
 from probe.core.results import Outcome, Result
+from probe.core.rollouts import Phase
 from probe.core.rounds import Config, Dial
 from probe.core.verdicts import Verdict
-from probe.metrics import CHUNK, Metrics
+from probe.metrics import CONNECT_BUCKETS, Metrics
+from probe.timeslice import SLICE_SECONDS
 from tests.core.facts import (
     CONNECTED,
     DECLARED_8080,
     NODE,
     REFUSED,
     Story,
+    edge,
     endpoint,
     port,
     service,
@@ -44,9 +49,11 @@ def page(story: Story, metrics: Metrics | None = None) -> str:
     return b"".join((metrics or exposing(story)).chunks(story.now)).decode()
 
 
-def exposing(story: Story) -> Metrics:
+def exposing(story: Story, clock: Callable[[], float] = lambda: 0.0) -> Metrics:
     statuses = {"services": Status(skipped={"bad_object": 2}), "deployments": Status(False, None)}
-    return Metrics(story.world, statuses, vantage="pod", unix=lambda at: UNIX + at - 1000)
+    return Metrics(
+        story.world, statuses, vantage="pod", unix=lambda at: UNIX + at - 1000, clock=clock
+    )
 
 
 def read(text: str) -> Samples:
@@ -206,15 +213,35 @@ def test_the_daemon_tells_of_itself(mismatched: Story) -> None:
 def test_handshakes_are_a_histogram_by_kind() -> None:
     story = Story()
     metrics = exposing(story)
-    metrics.observe(Kind.SERVICE, CONNECTED)
-    metrics.observe(Kind.SERVICE, REFUSED)
-    metrics.observe(Kind.ENDPOINT, Outcome(Result.CONNECTED))
+    edges = (edge("10.0.0.1", kind=kind) for kind in (Kind.SERVICE, Kind.ENDPOINT))
+    vip, pod = (Dial(each, Phase.STEADY, 0.0, True) for each in edges)
+    metrics.observe([(vip, CONNECTED), (vip, REFUSED), (pod, Outcome(Result.CONNECTED))])
     samples = read(page(story, metrics))
 
     assert value(samples, "connect_seconds_count", kind="service") == 1
     assert value(samples, "connect_seconds_bucket", kind="service", le="0.00025") == 0
     assert value(samples, "connect_seconds_bucket", kind="service", le="0.0005") == 1
     assert value(samples, "connect_seconds_count", kind="endpoint") == 0
+
+
+def test_handshakes_are_counted_as_prometheus_client_counts_them() -> None:
+    seconds = [0.0, 4.0, *CONNECT_BUCKETS, *(bound * 1.01 for bound in CONNECT_BUCKETS)]
+    theirs = Histogram("theirs", "-", buckets=CONNECT_BUCKETS, registry=None)
+    dials = [
+        (Dial(edge("10.0.0.1"), Phase.STEADY, 0.0, True), Outcome(Result.CONNECTED, s))
+        for s in seconds
+    ]
+    story = Story()
+    metrics = exposing(story)
+    metrics.observe([*dials, (dials[0][0], REFUSED)])
+    for taken in seconds:
+        theirs.observe(taken)
+    samples = read(page(story, metrics))
+
+    for sample in next(iter(theirs.collect())).samples:
+        if not sample.name.endswith("_created"):
+            name = sample.name.replace("theirs", "connect_seconds")
+            assert value(samples, name, **sample.labels, kind="endpoint") == sample.value
 
 
 def test_a_removal_lag_is_taken_in_once() -> None:
@@ -251,14 +278,58 @@ def test_a_rollout_shows_while_it_runs_and_its_advice_while_its_workload_stands(
     assert value(gone, "recommended_drain_seconds", **of) is None
 
 
-def test_a_long_page_comes_in_pieces_and_is_whole() -> None:
-    count = 2 * CHUNK + 1
-    many = [service(name=f"s{i}", ips=(f"10.96.{i // 200}.{i % 200 + 1}",)) for i in range(count)]
-    story = Story().listed(many)
-    pieces = list(exposing(story).chunks(story.now))
+def in_slices(story: Story) -> Iterator[bytes]:
+    """The page, with a turn for others after each piece of it."""
+    looks = itertools.count()
+    return exposing(story, lambda: next(looks) * SLICE_SECONDS).chunks(story.now)
 
-    assert len(pieces) > 6 * 3
-    assert len(named(read(b"".join(pieces).decode()), "verdict")) == count
+
+def test_a_long_page_comes_in_slices_and_is_whole(mismatched: Story) -> None:
+    slices = list(in_slices(mismatched))
+
+    assert len(slices) > 6 * 3
+    assert _lasting(b"".join(slices).decode()) == _lasting(page(mismatched))
+
+
+def _lasting(text: str) -> list[str]:
+    """The lines without those that tell when the test began."""
+    return [line for line in text.splitlines() if "_created" not in line]
+
+
+def test_one_large_service_does_not_hold_up_the_loop() -> None:
+    pods = [f"10.0.{i // 250}.{i % 250 + 1}" for i in range(5000)]
+    story = Story().listed([service()], [slice_of(*pods)])
+    slices = list(in_slices(story))
+
+    assert slices.count(b"") > 20
+    assert value(read(b"".join(slices).decode()), "coverage_ratio") == 0
+
+
+@pytest.mark.parametrize("turn", range(30))
+def test_whatever_changes_between_two_slices_the_page_stands(mismatched: Story, turn: int) -> None:
+    """A Service goes, one comes, one goes and comes again, endpoints change, dials go on."""
+    mismatched.world.mirror.rollout_failures[ROLLOUT, "good", Result.REFUSED] += 3
+    slices = in_slices(mismatched)
+    text = b"".join(next(slices, b"") for _ in range(turn))
+    mismatched.remove(service())
+    mismatched.remove(service(name="good"))
+    mismatched.store(service(name="good"), service(name="new"), slice_of("10.0.2.1", service="new"))
+    mismatched.store(workload(image="app:2", complete=False))
+    mismatched.run(2)
+    text += b"".join(slices)
+    heads = [line.split()[2] for line in text.decode().splitlines() if line.startswith("# TYPE")]
+
+    assert read(text.decode())
+    assert len(heads) == len(set(heads))
+    for name, lines in _blocks(text.decode()):
+        assert all(line.startswith(name) for line in lines)
+
+
+def _blocks(text: str) -> Iterator[tuple[str, list[str]]]:
+    """Each family's name with the lines under it."""
+    for block in text.split("# TYPE ")[1:]:
+        head, *lines = block.splitlines()
+        yield head.split()[0], [line for line in lines if not line.startswith("#")]
 
 
 def test_the_golden_page() -> None:
@@ -274,8 +345,7 @@ def test_the_golden_page() -> None:
     )
     metrics = exposing(story)
     story.run(60)
-    for dial in story.dials:
-        metrics.observe(dial.edge.kind, answer(dial, 0.0))
+    metrics.observe((dial, answer(dial, 0.0)) for dial in story.dials)
     kept = [
         line.replace(f'version="{__version__}"', 'version="0.0.0"')
         for line in page(story, metrics).splitlines()

@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import json
+import random
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -27,6 +28,8 @@ class Fixed:
     reasons: list[str] = field(default_factory=list)
     chunks: int = 1
     chunk: bytes = PAGE
+    found: list[dict[str, Any]] = field(default_factory=list)
+    closed: asyncio.Event = field(default_factory=asyncio.Event)
 
     def alive(self) -> str | None:
         return self.dead
@@ -35,12 +38,15 @@ class Fixed:
         return self.reasons
 
     async def metrics(self) -> AsyncIterator[bytes]:
-        for _ in range(self.chunks):
-            yield self.chunk
-            await asyncio.sleep(0)
+        try:
+            for _ in range(self.chunks):
+                yield self.chunk
+                await asyncio.sleep(0)
+        finally:
+            self.closed.set()
 
     def services(self) -> dict[str, Any]:
-        return {"services": [], "verdict": "healthy"}
+        return {"services": iter(self.found), "verdict": "healthy"}
 
     def service(self, namespace: str, name: str) -> dict[str, Any] | None:
         return {"service": {"namespace": namespace, "name": name}} if name == "web" else None
@@ -124,6 +130,15 @@ async def test_the_api_is_json() -> None:
             assert (200, "application/json", expected) == (status, kind, json.loads(body))
 
 
+@pytest.mark.parametrize("count", [0, 1, 3000])
+async def test_what_is_told_one_by_one_is_a_list(count: int) -> None:
+    found = [{"name": f'"s{i}"', "summary": "é\n" * 100} for i in range(count)]
+    async with serving(Fixed(found=found)) as session:
+        _, _, body = await asked(session, "/api/v1/services")
+
+    assert json.loads(body) == {"services": found, "verdict": "healthy"}
+
+
 @pytest.mark.parametrize(
     "path",
     [
@@ -196,7 +211,7 @@ async def test_those_without_the_key_do_not_use_up_the_rate() -> None:
 async def test_a_scraper_that_does_not_read_holds_nobody_up_and_is_cut_off(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(served, "SCRAPE_SECONDS", 0.5)
+    monkeypatch.setattr(served, "READ_SECONDS", 0.5)
     answers = Fixed(chunks=100_000, chunk=PAGE * 100)
     async with serving(answers) as session:
         port = session._base_url.port  # type: ignore[union-attr]
@@ -219,6 +234,26 @@ async def test_a_scraper_that_does_not_read_holds_nobody_up_and_is_cut_off(
         assert not end.endswith(b"0\r\n\r\n")
         writer.close()
         await writer.wait_closed()
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "identity"])
+async def test_a_scraper_that_goes_away_in_the_middle_leaves_nothing_behind(
+    encoding: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    noise = random.Random(0).randbytes(2**16)  # gzip cannot make it small enough to be sent at once
+    answers = Fixed(chunks=1_000_000, chunk=noise)
+    async with serving(answers) as session:
+        port = session._base_url.port  # type: ignore[union-attr]
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(
+            f"GET /metrics HTTP/1.1\r\nHost: x\r\nAccept-Encoding: {encoding}\r\n\r\n".encode()
+        )
+        assert await reader.readexactly(2**18)
+        writer.transport.abort()
+        await asyncio.wait_for(answers.closed.wait(), 10)
+        assert (await asked(session, "/livez"))[0] == 200
+
+    assert not caplog.records
 
 
 async def test_a_port_that_is_taken_is_an_error_of_the_system() -> None:

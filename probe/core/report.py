@@ -25,15 +25,22 @@ CHANGES_SHOWN = 20
 
 
 def services(world: World, now: float, clock: Clock, vantage: str) -> Json:
-    """Every known Service with its verdict, and the worst of them."""
+    """Every known Service with its verdict, and the worst of them at this moment.
+
+    "services" is an iterator: a large cluster's would take longer than the dials may wait, so they
+    are told one by one, each as it is when it is asked for. Those that are gone then are left out.
+    """
     told = _changes_by_service(world)
-    found = [
-        _service(world, key, told.get(key, []), now, clock, vantage)
-        for key, record in sorted(world.mirror.services.items())
-        if record.service is not None
-    ]
-    verdict = worst(Verdict(s["verdict"]) for s in found)
-    return {"services": found, "verdict": str(verdict if world.mirror.synced else Verdict.UNKNOWN)}
+    known = sorted((key, r) for key, r in world.mirror.services.items() if r.service is not None)
+    verdict = worst({b.judgement.verdict for _, r in known for b in r.books.values()})
+    return {
+        "services": (
+            _service(world, key, told.get(key, []), now, clock, vantage)
+            for key, record in known
+            if record.service is not None
+        ),
+        "verdict": str(verdict if world.mirror.synced else Verdict.UNKNOWN),
+    }
 
 
 def service(world: World, key: ServiceKey, now: float, clock: Clock, vantage: str) -> Json:

@@ -116,8 +116,17 @@ def test_all_services_come_with_the_worst_of_their_verdicts() -> None:
     story.run(30)
     found = report.services(story.world, story.now, clock, "pod")
 
-    assert [s["service"]["name"] for s in found["services"]] == ["backend-v1", "bad"]
     assert found["verdict"] == "not_listening"
+    assert [s["service"]["name"] for s in found["services"]] == ["backend-v1", "bad"]
+
+
+def test_services_that_go_while_they_are_told_are_left_out() -> None:
+    story = Story().listed([service(), service(name="gone")], [slice_of("10.0.0.1")])
+    found = report.services(story.world, story.now, clock, "pod")["services"]
+    first = next(found)["service"]["name"]
+    story.remove(service(name="gone"))
+
+    assert (first, list(found)) == ("backend-v1", [])
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,211 @@
+"""Families with a series for each Service port or workload, in the text format of Prometheus.
+
+They are the bulk of the page and are rendered by hand: prometheus_client takes 20-30 us per series
+(measured), this 0.5. The text comes in small pieces, since the format wants each family's lines
+together and one family of thousands of Services takes longer than the dials may wait. Between two
+pieces the World may change: a family tells what is known then of the Service ports and workloads
+that there were at the beginning, each once.
+
+https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
+from itertools import product
+from typing import NamedTuple
+
+from probe.core.edges import Family, Kind
+from probe.core.health import State
+from probe.core.ledger import CountKey, PortBook
+from probe.core.mirror import Mirror
+from probe.core.results import Result
+from probe.core.rollouts import Phase
+from probe.core.survey import States, Survey
+from probe.core.verdicts import Verdict
+
+SHAPES_KEPT = 1024
+"""Service ports whose edges are in the same states share their lines: a few hundred different ones
+are usual, and so many take 2.5 MiB (measured)."""
+
+DIALS: dict[CountKey, str] = {
+    (kind, family, result, phase): (
+        f',kind="{kind}",family="{family}",result="{result}",phase="{phase}"}} '
+    )
+    for kind, family, result, phase in product(Kind, Family, Result, Phase)
+}
+VERDICTS = {verdict: [f',verdict="{verdict}"}} 1\n'] for verdict in Verdict}
+KINDS = {kind: f',kind="{kind}"}} ' for kind in Kind}
+
+
+class _Shape(NamedTuple):
+    """What the states of a Service port's edges say, as ends of lines.
+
+    `zeros` are counts that make the first success and refusal visible to rate().
+    """
+
+    kinds: Sequence[Kind]
+    zeros: Mapping[CountKey, int]
+    up: Sequence[str]
+    edges: Sequence[str]
+
+
+class _Port(NamedTuple):
+    """One Service port: its own labels without the closing brace, what is known of it."""
+
+    labels: str
+    book: PortBook
+    shape: _Shape
+
+
+Ends = Callable[[_Port, float], Iterable[str]]
+"""What follows a Service port's labels on each of its lines, given Unix time minus ours."""
+
+
+def services(survey: Survey, node: str, epoch: float) -> Iterator[str]:
+    """Each family of the Service ports; takes the survey to its end first.
+
+    `epoch` is the Unix time (seconds) at which our monotonic one was 0.
+    """
+    ports: list[_Port] = []
+    for found in survey.walk():
+        if found is not None:
+            shape = _shape(tuple(found.states.items()))
+            ports.append(_Port(_labels(node, found.book), found.book, shape))
+        yield ""
+    for name, kind, text, ends in _FAMILIES:
+        yield _head(name, kind, text)
+        for port in ports:
+            yield f"{name}{{{port.labels}".join(("", *ends(port, epoch)))
+
+
+def rollouts(mirror: Mirror, node: str) -> Iterator[str]:
+    """Each family of the workloads: thousands roll out at once when all are restarted."""
+    running = list(mirror.rollouts.items())
+    name = "edgeprobe_rollout_in_progress"
+    yield _head(name, "gauge", "1 while the workload rolls out.")
+    for workload, rollout in running:
+        yield f"{name}{{{_workload(node, workload)}}} {int(rollout.ended is None)}\n"
+    drains = {
+        rollout.workload: rollout.recommended_drain
+        for rollout in (*mirror.finished, *mirror.rollouts.values())
+        if rollout.lag is not None and rollout.workload in mirror.workloads
+    }
+    name = "edgeprobe_recommended_drain_seconds"
+    text = "preStop sleep that would have avoided the failures of the last rollout with any."
+    yield _head(name, "gauge", text)
+    for workload, seconds in drains.items():
+        yield f"{name}{{{_workload(node, workload)}}} {seconds}\n"
+    name = "edgeprobe_rollout_failed_dials_total"
+    yield _head(name, "counter", "ClusterIP dials that failed during rollouts.")
+    for (workload, service, result), count in list(mirror.rollout_failures.items()):
+        labels = f'{_workload(node, workload)},service="{_escape(service)}",result="{result}"'
+        yield f"{name}{{{labels}}} {count}\n"
+
+
+def _head(name: str, kind: str, text: str) -> str:
+    return f"# HELP {name} {text}\n# TYPE {name} {kind}\n"
+
+
+def _labels(node: str, book: PortBook) -> str:
+    namespace, service, port = book.implied.key
+    return (
+        f'node="{_escape(node)}",namespace="{_escape(namespace)}",'
+        f'service="{_escape(service)}",port="{port}"'
+    )
+
+
+def _workload(node: str, key: tuple[str, str, str]) -> str:
+    kind, namespace, name = map(_escape, key)
+    return (
+        f'node="{_escape(node)}",namespace="{namespace}",workload_kind="{kind}",workload="{name}"'
+    )
+
+
+def _escape(value: str) -> str:
+    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+
+
+@lru_cache(maxsize=SHAPES_KEPT)
+def _shape(items: tuple[tuple[tuple[Kind, Family, State], int], ...]) -> _Shape:
+    states: States = dict(items)
+    found = list(dict.fromkeys((kind, family) for kind, family, _ in states))
+    kinds = sorted({kind for kind, _ in found})
+    dialed = product(found, (Result.CONNECTED, Result.REFUSED))
+    return _Shape(
+        kinds,
+        {(kind, family, result, Phase.STEADY): 0 for (kind, family), result in dialed},
+        [
+            f',kind="{kind}",family="{family}"}} {int((kind, family, State.DOWN) not in states)}\n'
+            for kind, family in found
+        ],
+        [
+            f',kind="{kind}",state="{state}"}} '
+            f"{sum(states.get((kind, family, state), 0) for family in Family)}\n"
+            for kind, state in product(kinds, State)
+        ],
+    )
+
+
+def _dials(port: _Port, epoch: float) -> Iterable[str]:
+    counts = {**port.shape.zeros, **port.book.counts}
+    return [f"{DIALS[key]}{count}\n" for key, count in counts.items()]
+
+
+def _edge_up(port: _Port, epoch: float) -> Iterable[str]:
+    return port.shape.up
+
+
+def _edges(port: _Port, epoch: float) -> Iterable[str]:
+    return port.shape.edges
+
+
+def _verdict(port: _Port, epoch: float) -> Iterable[str]:
+    return VERDICTS[port.book.judgement.verdict]
+
+
+def _retransmits(port: _Port, epoch: float) -> Iterable[str]:
+    retransmits = port.book.retransmits
+    return [f"{KINDS[kind]}{retransmits[kind]}\n" for kind in port.shape.kinds]
+
+
+def _last_success(port: _Port, epoch: float) -> Iterable[str]:
+    return [
+        f"{KINDS[kind]}{epoch + at:.3f}\n"
+        for kind, at in port.book.last_success.items()
+        if kind is not Kind.CANDIDATE  # seldom dialed: its age would look like an outage
+    ]
+
+
+_FAMILIES: tuple[tuple[str, str, str, Ends], ...] = (
+    (
+        "edgeprobe_dials_total",
+        "counter",
+        "TCP dials by result and by what the cluster was doing when they were made.",
+        _dials,
+    ),
+    (
+        "edgeprobe_edge_up",
+        "gauge",
+        "0 when an edge of the Service port is down, else 1.",
+        _edge_up,
+    ),
+    ("edgeprobe_edges", "gauge", "Edges by state.", _edges),
+    (
+        "edgeprobe_verdict",
+        "gauge",
+        "1 for the verdict that holds for the Service port.",
+        _verdict,
+    ),
+    (
+        "edgeprobe_syn_retransmits_total",
+        "counter",
+        "SYNs that the kernel had to send again.",
+        _retransmits,
+    ),
+    (
+        "edgeprobe_edge_last_success_timestamp_seconds",
+        "gauge",
+        "Unix time of the newest successful dial.",
+        _last_success,
+    ),
+)
