@@ -74,7 +74,9 @@ def _chosen(listed: kube.Listed, selection: Selection) -> kube.Listed:
 async def _dial_all(world: World, settings: Settings) -> None:
     """Dials until nothing is due: the edges, and the candidates that their results ask for."""
     loop = asyncio.get_running_loop()
-    dialer: Dialer[Dial] = Dialer(seconds=settings.timeout, limit=settings.max_in_flight)
+    dialer: Dialer[Dial] = Dialer(
+        seconds=settings.timeout, limit=settings.max_in_flight, abort=False
+    )
     try:
         while True:
             dials = world.due(loop.time(), dialer.room)

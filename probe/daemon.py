@@ -10,14 +10,18 @@ import logging
 import resource
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
+from math import inf
 from typing import Any
 
+from probe import sysctl
 from probe.core import kube, report
 from probe.core.changes import Change, ChangeKind
+from probe.core.closing import Choice, Closing, Mode
 from probe.core.edges import Kind
+from probe.core.judging import Turn
 from probe.core.rounds import Dial
 from probe.core.verdicts import FAILING
-from probe.core.world import Turn, World
+from probe.core.world import World
 from probe.dialer import Dialer
 from probe.discovery import Discovery
 from probe.metrics import CONTENT_TYPE, Metrics
@@ -72,6 +76,9 @@ class Daemon:
             vantage=settings.vantage,
             unix=lambda at: self._clock(at).timestamp(),
         )
+        self._closing = Closing(Choice(settings.close))
+        self._begun = 0
+        self._close_by(self._closing.mode)
         self._server = Server(self, content_type=CONTENT_TYPE, api_key=settings.api_key)
         self._ticked = self._second = now
         self._first_round = False
@@ -124,14 +131,27 @@ class Daemon:
         self._record()
         dials = self.world.due(now, self._dialer.room)
         self._dialer.dial((dial, dial.edge.address, dial.edge.dial_port) for dial in dials)
+        self._begun += len(dials)
         if now - self._second >= 1.0:
             self._second = now
             self.world.stale_seconds = self.discovery.stale_seconds(now)
             self._tell(self.world.tick(now))
             self._metrics.observe_lags()
+            self._choose_closing(now)
         for turn in self.world.judge(now):
             self._log_turn(turn)
             self._turned(turn)
+
+    def _choose_closing(self, now: float) -> None:
+        begun, self._begun = self._begun, 0
+        why = self._closing.dialed(begun, now, sysctl.limits())
+        if why is not None:
+            log.info("%s", why, extra={"close": str(self._closing.mode)})
+            self._close_by(self._closing.mode)
+
+    def _close_by(self, mode: Mode) -> None:
+        self._dialer.abort = mode is Mode.RST
+        self._metrics.closing(mode)
 
     def _apply(self, event: kube.Event) -> None:
         self._tell(self.world.apply(event, self._loop.time()))
@@ -139,8 +159,7 @@ class Daemon:
     def _record(self) -> None:
         """Takes in what the dials met since the last tick."""
         outcomes = self._dialer.collect()
-        for dial, outcome in outcomes:
-            self._metrics.observe(dial.edge.kind, outcome)
+        self._metrics.observe(outcomes)
         self.world.record(outcomes, self._loop.time())
 
     def _tell(self, found: list[Change]) -> None:
@@ -192,8 +211,10 @@ class Daemon:
         return reasons
 
     def _round_done(self) -> bool:
+        """Those that came later have rounds of their own: where pods come and go all the time,
+        there is always one that is not dialed yet."""
         return all(
-            track.outcome is not None or track.fault is not None
+            track.dials > 0 or track.since > -inf
             for _, book in self.world.books()
             if book.usable
             for track in book.of_kind(Kind.SERVICE, Kind.ENDPOINT)

@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 
 from probe.core.changes import Change
-from probe.core.world import Turn
+from probe.core.judging import Turn
 from probe.daemon import ALIVE_SECONDS, Daemon
 from probe.demo.manifests import deployment, manual_slice, namespace, service
 from probe.reflector import connect
@@ -168,7 +168,8 @@ async def test_it_waits_alive_and_not_ready_for_an_api_server_that_is_away(tmp_p
                 "services are not listed yet: the API server at http://127.0.0.1"
             )
             assert await watched.total("edgeprobe_discovery_synced", resource="services") == 0
-            assert watched.daemon.services() == {"services": [], "verdict": "unknown"}
+            found = watched.daemon.services()
+            assert (list(found["services"]), found["verdict"]) == ([], "unknown")
 
             api = await start_api(cluster, port)
             await watched.becomes("web", "healthy", 40)

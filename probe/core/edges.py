@@ -148,6 +148,10 @@ class Scope:
         return not self.namespaces or namespace in self.namespaces
 
 
+NO_EDGES: frozenset[Edge] = frozenset()
+"""One for all: an empty one of its own would be 216 bytes for every Service port."""
+
+
 @dataclass(frozen=True, slots=True)
 class PortEdges:
     """Everything one Service port implies.
@@ -253,7 +257,9 @@ def _port_edges(
     backends = tuple(sorted(found.items(), key=lambda item: item[0]))
     if (barred or invalid) and (service.namespace, service.name) != API_SERVER:
         vips = []  # behind the ClusterIP stand addresses that may not be dialed
-    return PortEdges(key, port, tuple(vips), backends, barred, tuple(dict.fromkeys(invalid)))
+    return PortEdges(
+        key, port, tuple(vips), backends, barred or NO_EDGES, tuple(dict.fromkeys(invalid))
+    )
 
 
 def _numbers(slice_: EndpointSlice, port: ServicePort, skipped: list[Skip]) -> Iterable[int]:

@@ -19,13 +19,12 @@ from probe.core.edges import (
     Service,
     Skip,
 )
-from probe.core.expect import Expectation, Expected, expected
+from probe.core.expect import Expectation, expected
 from probe.core.health import STATES, Level, State
 from probe.core.kube import Workload
 from probe.core.ports import CANDIDATES_MAX
 from probe.core.results import FAILURES, Outcome, Result
 from probe.core.rollouts import Phase, Removal
-from probe.core.schedule import salt
 from probe.core.verdicts import Candidate, Evidence, Judgement, Verdict
 
 STALE_SECONDS = 120.0
@@ -46,7 +45,8 @@ class Track:
     """One edge. `since` is our first sight of the endpoint (-inf: it was there before us).
 
     `outcome` is the last one that says something about the edge; a local fault does not, and
-    stands in `fault` until a dial succeeds in being one. `salt` is the edge's own chance.
+    stands in `fault` until a dial succeeds in being one. `placed` is whether
+    it has taken its place in the interval, after a first round that is quicker than the others.
     """
 
     edge: Edge
@@ -58,15 +58,11 @@ class Track:
     outcome: Outcome | None = None
     fault: Outcome | None = None
     dialed_at: float = -inf
-    last_success: float | None = None
     dials: int = 0
     sent: float = -inf
     in_flight: bool = False
     gone: bool = False
-    salt: int = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.salt = salt(*self.edge[1:])
+    placed: bool = False
 
     def serves(self, endpoint: Endpoint | None) -> bool:
         """Whether this is still the same pod: its address may have gone to another one."""
@@ -111,9 +107,9 @@ class PortBook:
     held_since: float | None = None
     turned_at: float = -inf
     asked_at: float = -inf
-    expected: dict[str, Expected] = field(default_factory=dict)
+    anywhere: int = 0
     usable: frozenset[Edge] = frozenset()
-    connecting: frozenset[str] = frozenset()
+    connecting: tuple[str, ...] = ()
     ranks: dict[Edge, int] = field(default_factory=dict)
 
     def of_kind(self, *kinds: Kind) -> Iterator[Track]:
@@ -123,18 +119,19 @@ class PortBook:
         """Recomputes what ClusterIP dials should meet, for each family there is."""
         families = {e.family for e in self.implied.cluster_ips}
         families |= {edge.family for edge, _ in self.implied.backends}
-        self.expected = {
+        told = {
             family: expected(
                 (b for b in self.implied.backends if b[0].family == family), node, local=local
             )
-            for family in families
+            for family in sorted(families)
         }
-        used = [backend for found in self.expected.values() for backend in found.usable]
+        self.anywhere = sum(found.anywhere for found in told.values())
+        used = [backend for found in told.values() for backend in found.usable]
         self.usable = frozenset(edge for edge, endpoint in used if endpoint.serving)
         idle = {edge.family for edge, endpoint in used if not endpoint.serving}
-        self.connecting = frozenset(
+        self.connecting = tuple(
             family
-            for family, found in self.expected.items()
+            for family, found in told.items()
             if found.expectation is Expectation.CONNECT and family not in idle
         )
 
@@ -158,7 +155,10 @@ class PortBook:
 
 @dataclass(slots=True)
 class ServiceRecord:
-    """One Service with its slices (by name), its ports' books (by number) and its removals."""
+    """One Service with its slices (by name), its ports' books (by number) and its removals.
+
+    `moved` is whether the Service or its slices changed since the books were made from them.
+    """
 
     service: Service | None = None
     since: float = -inf
@@ -169,6 +169,7 @@ class ServiceRecord:
     endpoints: dict[str, Endpoint] = field(default_factory=dict)
     endpoint_since: dict[str, float] = field(default_factory=dict)
     removals: list[Removal] = field(default_factory=list)
+    moved: bool = True
 
     def held_endpoints(self) -> Iterator[Endpoint]:
         return (endpoint for s in self.slices.values() for endpoint in s.endpoints)
@@ -192,6 +193,17 @@ class View:
     @property
     def stale(self) -> bool:
         return self.stale_seconds is not None and self.stale_seconds > STALE_SECONDS
+
+    def heard_since(self, failed_at: float) -> bool:
+        """Whether the slices have been read again since a dial that failed was begun.
+
+        It is the watch that reads them: while it stands, what it has not told has not happened.
+        One that is silent counts as standing for 90 s (probe.apiserver's Limits.silence; API
+        servers send a bookmark each minute). No GET for each failure: in an outage of thousands
+        of edges that would be as many requests from every node, to an API server that may be a
+        part of it.
+        """
+        return self.stale_seconds is None or self.now - self.stale_seconds > failed_at
 
 
 def state(track: Track, record: ServiceRecord, book: PortBook, view: View) -> State:
@@ -242,7 +254,7 @@ def evidence(
     barred = sum(edge in book.usable for edge in book.implied.barred)
     return Evidence(
         target_port=_target_port(book, endpoints),
-        usable=sum(found.anywhere for found in book.expected.values()),
+        usable=book.anywhere,
         expected=len(endpoints),
         dialed=len(dialed),
         up=sum(states[t.edge] is State.UP for t in dialed),
@@ -262,6 +274,7 @@ def evidence(
         invalid=tuple(found.text for found in book.implied.invalid),
         local_faults=len(faults),
         local_fault_detail=faults[0].detail if faults else "",
+        vip_faults=sum(t.fault is not None for t in vips),
         stale_seconds=view.stale_seconds if _doubtful((*endpoints, *vips), view) else None,
         drain_failures=sum(view.now - at < view.linger for at in book.drain_failures),
         new=view.now - record.since < view.settle,
@@ -277,8 +290,9 @@ def evidence(
 
 
 def _doubtful(tracks: Iterable[Track], view: View) -> bool:
-    """Whether edges would be down, had we heard of the API server lately."""
-    return view.stale and any(t.level is Level.DOWN for t in tracks)
+    """Whether edges are down, or would be had we heard of the API server lately."""
+    failing = (Level.SUSPECT, Level.CONFIRMED, Level.DOWN)
+    return view.stale and any(t.level in failing for t in tracks)
 
 
 def _target_port(book: PortBook, endpoints: list[Track]) -> str:

@@ -162,6 +162,8 @@ class Mirror:
     def _store_service(self, service: Service, now: float) -> Iterator[Change]:
         key = service.namespace, service.name
         record = self.services.setdefault(key, ServiceRecord())
+        if record.service == service:  # listed again, and nothing missed
+            return
         edits = list(changes.service_changes(record.service, service, now))
         if record.service is None or record.service.uid != service.uid:
             record.since = now
@@ -169,7 +171,7 @@ class Mirror:
             record.edited_at = now
         self._selection.replace_service(record.service, service)
         record.service = service
-        self.touched[key] = record
+        self._move(key, record)
         self._find_rollouts(service)
         if now > -inf:
             yield from edits
@@ -180,6 +182,8 @@ class Mirror:
             yield from self._drop_slice(slice_.namespace, slice_.name, now)
         self._owners[slice_.namespace, slice_.name] = key
         record = self.services.setdefault(key, ServiceRecord(since=now))
+        if record.slices.get(slice_.name) == slice_:
+            return
         record.slices[slice_.name] = slice_
         yield from self._note_endpoints(key, record, now)
 
@@ -195,6 +199,8 @@ class Mirror:
     def _store_workload(self, workload: Workload, now: float) -> Iterator[Change]:
         key = rollouts.key_of(workload)
         old = self.workloads.get(key)
+        if old == workload:
+            return
         self.workloads[key] = workload
         self._selection.replace_workload(old, workload)
         behind = self.services_of(workload)
@@ -218,7 +224,7 @@ class Mirror:
                 yield changes.service_removed(record.service, now)
                 self._selection.replace_service(record.service, None)
                 record.service = None
-                self.touched[namespace, name] = record
+                self._move((namespace, name), record)
                 self._forget_failures(namespace, name)
                 if not record.slices:
                     del self.services[namespace, name]
@@ -227,6 +233,11 @@ class Mirror:
             if gone is not None:
                 self._selection.replace_workload(gone, None)
                 self._touch(namespace, self.services_of(gone))
+
+    def _move(self, key: ServiceKey, record: ServiceRecord) -> None:
+        """Tells the World that the Service's edges may have changed."""
+        record.moved = True
+        self.touched[key] = record
 
     def _touch(self, namespace: str, names: Iterable[str]) -> None:
         found = ((namespace, name) for name in names)
@@ -241,13 +252,13 @@ class Mirror:
         self, key: ServiceKey, record: ServiceRecord, now: float
     ) -> Iterator[Change]:
         """Remembers since when each endpoint is there and which of them are being removed."""
-        self.touched[key] = record
+        self._move(key, record)
         old, new = record.endpoints, {e.address: e for e in record.held_endpoints()}
         for address in {**old, **new}:
             was, now_is = old.get(address), new.get(address)
             if now_is is None:
                 record.endpoint_since.pop(address, None)
-            elif was is None or was.pod != now_is.pod:
+            elif now > -inf and (was is None or was.pod != now_is.pod):
                 record.endpoint_since[address] = now
             if _leaves(was, now_is):
                 record.removals.append(Removal(address, self._now))

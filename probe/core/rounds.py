@@ -18,6 +18,11 @@ SAMPLE_RATE = 1.0
 """Dials per second, from this node in all, to ClusterIPs without usable endpoints
 (net.ipv4.icmp_ratelimit=1000 ms; faster ones time out, measured)."""
 
+RETRY_RATE = 50.0
+"""Dials per second, from this node in all, that are made again soon after a fault of our own. The
+others come again in their round: where descriptors or ports are scarce, more dials make them
+scarcer, and a few suffice to notice that it is over. Chosen."""
+
 FIRST_ROUND_SHARE = 0.25
 """Share of the interval over which an edge's first dial is spread: a failure needs two more
 dials to be confirmed, and a verdict must stand within one interval."""
@@ -74,6 +79,7 @@ class Rounds:
         rate = config.dials_per_second
         self._lane: Lane[Track] = Lane(Budget(rate, max(1.0, rate / 10)))
         self._sampled: Lane[Track] = Lane(Budget(SAMPLE_RATE, 1))
+        self._retries = Budget(RETRY_RATE, RETRY_RATE)
 
     @property
     def waiting(self) -> int:
@@ -92,10 +98,13 @@ class Rounds:
         """
         if self._config.once:
             gap = 0.0
-        spot = fraction(self._config.node, *track.edge[1:])
-        due = max(now + max(self._within(now), gap) * spot, track.sent + gap)
+        due = max(now + max(self._within(now), gap) * self._spot(track), track.sent + gap)
         if due < track.due or track.due < now:
             self.put(track, due)
+
+    def _spot(self, track: Track) -> float:
+        """The edge's place in a round of ours, in [0, 1)."""
+        return fraction(self._config.node, *track.edge[1:])
 
     def _within(self, now: float) -> float:
         if self._config.once:
@@ -105,12 +114,24 @@ class Rounds:
             return first_round
         return min(NEW_EDGE_SECONDS, self._config.interval)
 
-    def again(self, track: Track, now: float, wait: float, *, unsure: bool) -> None:
+    def again(self, track: Track, now: float, wait: float, gap: float, *, unsure: bool) -> None:
         """Plans the dial after the one just recorded: `wait` seconds after that one was due, or,
-        if it left us unsure, from now; sooner if it was asked for `soon` while in flight."""
+        if it left us unsure, from now; sooner if it was asked for `soon` while in flight.
+
+        The first such wait is a part of it, but at least `gap`: it takes the edges of a first
+        round, which is quicker than the others, to places all over the interval.
+        """
         asked = track.due if track.due > track.sent + SLOT else inf
         base = now if unsure else max(track.due, now - wait)
-        self.put(track, min(asked, base + spread(wait, track.salt ^ self._salt, track.dials)))
+        if not unsure and not track.placed:
+            track.placed = True
+            share = FIRST_ROUND_SHARE + (1 - FIRST_ROUND_SHARE) * self._spot(track)
+            wait = max(gap, wait * share)
+        self.put(track, min(asked, base + spread(wait, track.due, self._salt)))
+
+    def may_retry(self, now: float) -> bool:
+        """Whether one more dial may be made again soon after a fault of our own."""
+        return self._retries.take(now, 1) == 1
 
     def put(self, track: Track, due: float) -> None:
         """Sets the track's next time; what was planned before is void."""
@@ -123,13 +144,23 @@ class Rounds:
 
         `empty` tells those whose Service has no usable endpoint.
         """
-        for due, track in self._wheel.take(now):
-            if _planned(due, track):
+        for track in self._wheel.take(now):
+            # One that was put off meanwhile comes again; a slot more, for its edges are not exact.
+            if track.due < now + 2 * SLOT and _planned(track.due, track):
                 lane = self._sampled if empty(track) else self._lane
-                lane.add(due, track)
+                lane.add(track.due, track)
+
+        def ordinary(due: float, track: Track) -> bool:
+            if not _planned(due, track):
+                return False
+            if empty(track):  # its Service has lost its endpoints while it waited here
+                self._sampled.add(due, track)
+                return False
+            return True
+
         found: list[Track] = []
-        for lane in (self._sampled, self._lane):
-            for track in lane.take(now, room - len(found), _planned):
+        for lane, valid in ((self._sampled, _planned), (self._lane, ordinary)):
+            for track in lane.take(now, room - len(found), valid):
                 track.in_flight, track.sent = True, now
                 found.append(track)
         return found

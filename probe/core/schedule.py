@@ -6,7 +6,7 @@ cluster; where one binds, intervals stretch.
 """
 
 from collections import deque
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from hashlib import blake2b
@@ -32,24 +32,27 @@ JITTER = 0.1
 
 
 class Wheel(Generic[Item]):
-    """A hashed wheel: items with a time, taken out once it has come, in O(1) each."""
+    """A hashed wheel: items put for a time, taken out once it has come, in O(1) each.
+
+    It forgets the time: an item that was put twice comes twice, and knows itself what it is due.
+    """
 
     def __init__(self, now: float) -> None:
-        self._slots: dict[int, list[tuple[float, Item]]] = {}
+        self._slots: dict[int, list[Item]] = {}
         self._next = int(now / SLOT)
 
     def put(self, item: Item, due: float) -> None:
-        self._slots.setdefault(max(int(due / SLOT), self._next), []).append((due, item))
+        self._slots.setdefault(max(int(due / SLOT), self._next), []).append(item)
 
-    def take(self, now: float) -> list[tuple[float, Item]]:
-        """All items whose slot has begun, oldest slot first, each with the time it was put for."""
+    def take(self, now: float) -> list[Item]:
+        """All items whose slot has begun, oldest slot first."""
         last = int(now / SLOT)
         if last - self._next > len(self._slots):
             slots = sorted(slot for slot in self._slots if slot <= last)
         else:
             slots = [slot for slot in range(self._next, last + 1) if slot in self._slots]
         self._next = max(self._next, last + 1)
-        return [entry for slot in slots for entry in self._slots.pop(slot)]
+        return [item for slot in slots for item in self._slots.pop(slot)]
 
 
 UNLIMITED = 2**62
@@ -96,22 +99,19 @@ class Lane(Generic[Item]):
 
     def take(
         self, now: float, room: int, valid: Callable[[float, Item], bool] = lambda due, item: True
-    ) -> list[Item]:
+    ) -> Iterator[Item]:
         """The next items, no more than `room` and what the budget allows.
 
-        Those that are no longer `valid` are dropped and cost nothing.
+        Those that are no longer `valid` when it is their turn are dropped and cost nothing.
         """
-        found: list[Item] = []
         waiting = self._waiting
-        if not waiting:
-            return found
-        left = min(room, self._budget.left(now))
-        while waiting and len(found) < left:
+        left = min(room, self._budget.left(now)) if waiting else 0
+        while waiting and left > 0:
             due, item = waiting.popleft()
             if valid(due, item):
-                found.append(item)
-        self._budget.spend(len(found))
-        return found
+                left -= 1
+                self._budget.spend(1)
+                yield item
 
     def lateness(self, now: float) -> float:
         """Seconds for which the longest waiting item has been due; 0 if none waits."""
@@ -211,11 +211,11 @@ CONFIRM_AFTER = 1.0
 """Seconds: longer than kube-proxy's minSyncPeriod (1 s), so that a re-dial meets newer rules."""
 
 
-def salt(*words: object) -> int:
-    """64 bits that these words always give, for `spread`: hashing them each time costs 4 us."""
-    return _score(*words)
+def salt(node: str) -> int:
+    """64 bits that make this node's chance its own."""
+    return _score(node)
 
 
-def spread(period: float, salt: int, count: int) -> float:
-    """The period with its jitter, a different one for each count."""
-    return period * (1 + JITTER * (2 * _mix(salt ^ count) / 2**64 - 1))
+def spread(period: float, due: float, salt: int) -> float:
+    """The period with its jitter, given by when it begins: hashing words each time takes 4 us."""
+    return period * (1 + JITTER * (2 * _mix(hash(due) & _UINT64 ^ salt) / 2**64 - 1))

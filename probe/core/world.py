@@ -6,14 +6,15 @@ speaks. `now` is monotonic seconds and never goes back. All of a method happens 
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from itertools import islice
-from typing import NamedTuple
+from math import inf
 
-from probe.core import blame, kube
+from probe.core import blame, judging, kube
 from probe.core.changes import Change
+from probe.core.docket import Docket
 from probe.core.edges import Edge, Endpoint, Kind, PortKey, implied
-from probe.core.health import CONTINUOUS, ONCE, TURNS, UNSURE, Level
+from probe.core.health import ACCUSING, CONTINUOUS, ONCE, TURNS, UNSURE, Level
+from probe.core.judging import Turn
 from probe.core.ledger import (
     CANDIDATE_ENDPOINTS,
     PortBook,
@@ -22,37 +23,17 @@ from probe.core.ledger import (
     View,
     candidate_plan,
     evidence,
-    fresh,
 )
 from probe.core.mirror import Mirror
-from probe.core.results import FAILURES, Outcome, Result
+from probe.core.results import FAILURES, Outcome, Result, refused_by_proxy
 from probe.core.rollouts import Phase
 from probe.core.rounds import CANDIDATE_ROUNDS, Config, Dial, Rounds
 from probe.core.schedule import Cadence
 from probe.core.sharing import Sharing
-from probe.core.verdicts import FAILING, Evidence, Judgement, Verdict, judge
-
-CONFIRM_DIALS = 3
-"""Dials, each up to its deadline, until a failure is confirmed. So long, and an interval for the
-edges to come round, dials under way put off a verdict: endpoints fail one after the other, and
-half of a blackhole looks like a single bad pod. No longer, lest a flapping one hold everything."""
-
-JUDGE_SPACING = 0.0002
-"""Seconds per edge between two judgements of a Service port, which look at all of its edges: a
-few endpoints are judged at once, five thousand once a second."""
 
 SIBLINGS_ASKED = 20
 """Edges of a Service port that are dialed out of turn when one of them turns. Arbitrary: enough
 to settle a usual Service at once, little beside the 1000 dials a second of the default budget."""
-
-
-class Turn(NamedTuple):
-    """A Service port's verdict has changed."""
-
-    key: PortKey
-    at: float
-    old: Judgement
-    new: Judgement
 
 
 class World:
@@ -67,8 +48,7 @@ class World:
         self._rounds = Rounds(config, now)
         self._steps = ONCE if config.once else CONTINUOUS
         self.skipped_dials: Counter[str] = Counter()
-        self._dirty: set[PortKey] = set()
-        self._restless: set[PortKey] = set()
+        self._docket = Docket(once=config.once)
 
     @property
     def cadence(self) -> Cadence:
@@ -100,7 +80,7 @@ class World:
         """Lets time pass where nothing else happens; to be called about once a second."""
         found = self.mirror.tick(now)
         self._follow(now)
-        self._dirty |= self._restless
+        self._docket.stir()
         return found
 
     # From Services to tracks.
@@ -114,6 +94,17 @@ class World:
             self._sync(record, now)
 
     def _sync(self, record: ServiceRecord, now: float) -> None:
+        if record.moved:
+            record.moved = False
+            self._sync_ports(record, now)
+        elif self._watched_closely(record):
+            for book in record.books.values():
+                self._hasten(record, book, now)
+        for book in record.books.values():
+            self._docket.add(record, book)
+
+    def _sync_ports(self, record: ServiceRecord, now: float) -> None:
+        """Begins, changes and ends the books of what the Service and its slices imply."""
         found = implied(record.service, record.slices.values(), self.config.scope)
         if found.skipped != record.skipped:
             names, before = map(str, found.skipped), map(str, record.skipped)
@@ -130,7 +121,6 @@ class World:
             local = record.service is not None and record.service.internal_traffic_local
             book.expect(self.config.node, local=local and self.config.on_node)
             self._sync_tracks(record, book, used, now)
-            self._dirty.add(port.key)
 
     def _sync_tracks(
         self, record: ServiceRecord, book: PortBook, before: frozenset[Edge], now: float
@@ -148,14 +138,22 @@ class World:
                 continue
             if known is not None:
                 known.gone = True
-            since = record.since if endpoint is None else record.endpoint_since[edge.address]
+            since = record.since
+            if endpoint is not None:
+                since = record.endpoint_since.get(edge.address, -inf)
             book.tracks[edge] = Track(edge, endpoint, since)
             self._rounds.soon(book.tracks[edge], now, self._pace(record, book, edge.kind)[0])
-        for track in book.of_kind(Kind.SERVICE):
-            if before and before.isdisjoint(book.usable):
+        if before and before.isdisjoint(book.usable):
+            for track in book.of_kind(Kind.SERVICE):
                 track.level, track.outcome = Level.NEW, None  # it leads elsewhere altogether
-            if moved:
-                self._rounds.soon(track, now, self._pace(record, book, Kind.SERVICE)[0])
+        if moved:
+            self._hasten(record, book, now)
+
+    def _hasten(self, record: ServiceRecord, book: PortBook, now: float) -> None:
+        """Dials the ClusterIP soon, since what it leads to is changing."""
+        gap, _ = self._pace(record, book, Kind.SERVICE)
+        for track in book.of_kind(Kind.SERVICE):
+            self._rounds.soon(track, now, gap)
 
     def _meet_peers(self, now: float) -> None:
         """Takes the live daemons from the peers' Service; if they changed, shares anew."""
@@ -169,8 +167,7 @@ class World:
     def _drop(self, book: PortBook) -> None:
         for track in book.tracks.values():
             track.gone = True
-        self._dirty.discard(book.implied.key)
-        self._restless.discard(book.implied.key)
+        self._docket.drop(book)
 
     # From tracks to dials.
 
@@ -227,6 +224,8 @@ class World:
             if found is None:
                 continue
             record, book = found
+            if not dial.expected:
+                outcome = refused_by_proxy(outcome)
             book.counts[edge.kind, edge.family, outcome.result, dial.phase] += 1
             if outcome.syn_retransmits:
                 book.retransmits[edge.kind] += outcome.syn_retransmits
@@ -252,20 +251,21 @@ class World:
         else:
             before = track.level, track.outcome and track.outcome.result
             connected = outcome.result is Result.CONNECTED
+            accuses = (track.level, connected) in ACCUSING
+            heard = not accuses or self.view(now).heard_since(track.dialed_at)
             track.outcome, track.fault, track.dialed_at = outcome, None, dial.at
-            if dial.expected:
+            if dial.expected and heard:
                 level, track.level = track.level, self._steps[track.level, connected]
                 if (level, track.level) in TURNS:
                     self._ask_siblings(record, book, dial.at, now)
             if connected:
-                track.last_success = now
                 book.last_success[track.edge.kind] = now
                 # After a failure a lost SYN is the end of an outage, not loss.
                 book.count_recent(outcome.syn_retransmits > 0 and before[0] is Level.UP)
             if before == (track.level, outcome.result) and not outcome.syn_retransmits:
                 self._again(record, book, track, now)
                 return
-        self._dirty.add(book.implied.key)
+        self._docket.add(record, book)
         self._again(record, book, track, now)
 
     def _ask_siblings(
@@ -287,11 +287,13 @@ class World:
             return
         gap, track.period = self._pace(record, book, track.edge.kind)
         candidate = track.edge.kind is Kind.CANDIDATE
-        unsure = track.fault is not None or (track.level in UNSURE and not candidate)
+        unsure = track.level in UNSURE and not candidate and not self._expects_nothing(track)
+        if track.fault is not None:
+            unsure = self._rounds.may_retry(now)
         wait = track.period * (CANDIDATE_ROUNDS if candidate else 1)
         if unsure:
             wait = min(wait, self.cadence.confirm_after(gap))
-        self._rounds.again(track, now, wait, unsure=unsure)
+        self._rounds.again(track, now, wait, gap, unsure=unsure)
 
     def _pace(self, record: ServiceRecord, book: PortBook, kind: Kind) -> tuple[float, float]:
         """Seconds between our dials of such an edge: at least the first, usually the second."""
@@ -322,54 +324,18 @@ class World:
         """The verdicts that changed since the last call; nothing before everything is listed."""
         if not self.mirror.synced:
             return []
-        dirty, self._dirty = self._dirty, set()
+        view, cadence = self.view(now), self.cadence
+        confirm_after = cadence.confirm_after(cadence.endpoint_gap)
         turns = []
-        for key in sorted(dirty):
-            record = self.mirror.services[key.namespace, key.service]
-            book = record.books[key.port]
-            if now < book.judged_at + len(book.tracks) * JUDGE_SPACING and not self.config.once:
-                self._dirty.add(key)
-                continue
-            book.judged_at = now
-            turn = self._judge(record, book, now)
+        for record, book in self._docket.take(now):
+            self._plan_candidates(record, book, view)
+            idle = not book.usable and self.mirror.scaled_to_zero(record.service)
+            found = evidence(record, book, view, scaled_to_zero=idle)
+            turn = judging.judge(book, found, view, confirm_after)
             if turn is not None:
                 turns.append(turn)
+            self._docket.rest(record, book, restless=not judging.calm(book, found))
         return turns
-
-    def _judge(self, record: ServiceRecord, book: PortBook, now: float) -> Turn | None:
-        view = self.view(now)
-        self._plan_candidates(record, book, view)
-        idle = not book.usable and self.mirror.scaled_to_zero(record.service)
-        found = evidence(record, book, view, scaled_to_zero=idle)
-        old, key = book.judgement, book.implied.key
-        new = self._held(book, found, view) or judge(found)
-        if self.stale_seconds is not None and new.verdict in FAILING and new is not book.judgement:
-            away = (
-                f"the API server is away for {self.stale_seconds:.0f} s: endpoints may have moved"
-            )
-            new = replace(new, summary=f"{new.summary}; {away}")
-        book.judgement = new
-        if new.verdict is Verdict.HEALTHY and not found.settling and not found.pending:
-            self._restless.discard(key)
-        else:
-            self._restless.add(key)
-        if new.verdict is old.verdict:
-            return None
-        book.judged_since = now
-        return Turn(key, now, old, new)
-
-    def _held(self, book: PortBook, found: Evidence, view: View) -> Judgement | None:
-        """The old judgement while dials under way decide the new one, for a bounded time."""
-        if not found.pending:
-            book.held_since = None
-            return None
-        if book.held_since is None:
-            book.held_since = view.now
-        dials = CONFIRM_DIALS * (
-            view.timeout + self.cadence.confirm_after(self.cadence.endpoint_gap)
-        )
-        over = view.now - book.held_since > view.interval + dials
-        return None if over else book.judgement
 
     def _plan_candidates(self, record: ServiceRecord, book: PortBook, view: View) -> None:
         """Dials the declared ports, once per change, when every endpoint refuses the target."""
@@ -394,9 +360,3 @@ class World:
         record = self.mirror.services.get((namespace, service))
         book = record.books.get(port) if record is not None else None
         return None if record is None or book is None else (record, book)
-
-    def coverage(self, now: float) -> float:
-        """The share of our edges that were dialed when they should have been; 1 without any."""
-        view = self.view(now)
-        tracks = [t for _, b in self.books() for t in b.of_kind(Kind.SERVICE, Kind.ENDPOINT)]
-        return sum(fresh(t, view) for t in tracks) / len(tracks) if tracks else 1.0

@@ -15,12 +15,13 @@ from probe.core.edges import (
     ServicePort,
     SlicePort,
 )
+from probe.core.judging import Turn
 from probe.core.kube import Workload
 from probe.core.ports import Declared
 from probe.core.results import Icmp, Outcome, Result
 from probe.core.rounds import Config, Dial
 from probe.core.verdicts import Judgement
-from probe.core.world import Turn, World
+from probe.core.world import World
 
 NODE = "node-a"
 VIP = "10.96.0.10"

@@ -40,7 +40,7 @@ def test_the_first_list_is_no_news_and_older_than_anything() -> None:
     assert held.synced
     assert not held.changes
     assert held.services[KEY].since == -inf
-    assert held.services[KEY].endpoint_since == {"10.0.0.1": -inf}
+    assert held.services[KEY].endpoint_since == {}
 
 
 def test_a_later_list_tells_what_changed_in_between() -> None:
@@ -281,3 +281,28 @@ def test_what_is_remembered_is_bounded() -> None:
 
     assert (len(held.changes), len(held.finished)) == (CHANGES_KEPT, ROLLOUTS_KEPT)
     assert ChangeKind.ROLLOUT_REPORT in {c.kind for c in held.changes}
+
+
+def test_what_is_listed_again_unchanged_touches_nothing() -> None:
+    """The API server was away: what it says again of thousands of Services is no work."""
+    facts = service(), slice_of("10.0.0.1"), workload()
+    held = mirror(*facts)
+    held.touched = {}
+    for name, fact in zip(("services", "endpointslices", "deployments"), facts, strict=True):
+        assert held.apply(kube.Listed(name, (fact,)), 9.0) == []
+    assert held.touched == {}
+
+    store(held, slice_of("10.0.0.1", "10.0.0.2"), 9.0)
+    assert list(held.touched) == [KEY]
+
+
+def test_a_workload_s_news_leaves_the_edges_of_its_services_alone() -> None:
+    held = mirror(service(), slice_of("10.0.0.1"), workload())
+    held.touched = {}
+    held.services[KEY].moved = False
+    store(held, workload(replicas=9), 9.0)
+
+    assert list(held.touched) == [KEY]
+    assert not held.services[KEY].moved
+    store(held, service(port(8080, 8081)), 9.0)
+    assert held.services[KEY].moved

@@ -204,19 +204,6 @@ def test_43_an_application_bound_to_loopback_is_not_listening() -> None:
     assert story.verdict() == "not_listening"
 
 
-def test_invalid_addresses_of_workloads_count_where_we_may_look() -> None:
-    told = (("env", "container app: env BACKEND=0:80: zero"),)
-    scope = Scope(denied_namespaces=frozenset({"denied"}))
-    story = Story(Config(NODE, scope=scope))
-    story.listed((), (), [workload(invalid=told), workload(namespace="denied", invalid=told)])
-
-    assert story.world.mirror.invalid_targets(story.world.config.scope) == {("demo-app", "env"): 1}
-
-
-def test_a_world_without_edges_covers_all_of_them() -> None:
-    assert Story().world.coverage(0.0) == 1.0
-
-
 def test_each_namespace_is_listed_by_itself_and_all_count_as_standing_before_us() -> None:
     scope = Scope(namespaces=frozenset({"demo-app", "shop"}))
     story = Story(Config(NODE, scope=scope))

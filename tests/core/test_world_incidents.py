@@ -10,6 +10,7 @@ from probe.core.edges import Author, Kind
 from probe.core.results import Outcome, Result
 from probe.core.rollouts import Phase
 from probe.core.rounds import Dial
+from probe.core.survey import Survey
 from tests.core.facts import (
     CONNECTED,
     DECLARED_8080,
@@ -155,7 +156,9 @@ def test_an_invalid_address_is_never_dialed_counted_and_named() -> None:
         "endpoint 0.0.0.0:8080: 0.0.0.0 is the unspecified address and would dial the prober "
         "itself; it was not dialed"
     )
-    assert dict(story.world.mirror.invalid_targets(story.world.config.scope)) == {
+    survey = Survey(story.world, story.now)
+    assert len(list(survey.walk())) == 1
+    assert dict(survey.invalid_targets) == {
         ("demo-app", "endpointslice"): 2,
         ("demo-app", "env"): 1,
     }

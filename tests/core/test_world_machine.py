@@ -117,6 +117,13 @@ outcomes = st.sampled_from(
 )
 Key = tuple[str, str]
 
+INVALID = ("0.0.0.0", "127.0.0.1")
+
+
+def barred(held: Endpoint) -> bool:
+    """No pod stands behind it, and SCOPE does not list it."""
+    return not held.pod and held.address != "192.0.2.1"
+
 
 class Machine(RuleBasedStateMachine):
     def __init__(self) -> None:
@@ -258,7 +265,7 @@ class Machine(RuleBasedStateMachine):
         held = set(self.services) | {(s.namespace, s.service) for s in self.slices.values()}
         assert set(world.mirror.services) - {PEERS} <= held
         keys = {book.implied.key for _, book in world.books()}
-        assert world._dirty | world._restless <= keys
+        assert world._docket.waiting.keys() | world._docket.restless.keys() <= keys
         assert {k for k, r in world.mirror.services.items() if r.books} <= set(self.services)
 
     @invariant()
@@ -313,6 +320,8 @@ class Machine(RuleBasedStateMachine):
             here = edge(held.address, number, key=key)
             rivals = [e for e in (copies.get(here), held) if e]
             copies[here] = max(rivals, key=lambda e: (e.ready, e.serving, not e.terminating))
+        if any(held.address in INVALID or barred(held) for held in copies.values()):
+            found = set()  # behind the ClusterIP stand addresses that may not be dialed
         return found | {e for e, held in copies.items() if self.dialed_here(held, e.dial_port)}
 
     def backends(self, service: Service, port: ServicePort) -> list[tuple[Endpoint, int]]:
@@ -327,9 +336,7 @@ class Machine(RuleBasedStateMachine):
         ]
 
     def dialed_here(self, held: Endpoint, number: int) -> bool:
-        if held.address in ("0.0.0.0", "127.0.0.1") or not (held.ready or held.terminating):
-            return False
-        if not held.pod and held.address != "192.0.2.1":
+        if held.address in INVALID or barred(held) or not (held.ready or held.terminating):
             return False
         sources = Cadence(INTERVAL, len(self.nodes)).sources
         target = f"{held.address}:{number}"

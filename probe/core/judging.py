@@ -1,0 +1,58 @@
+"""The verdict of a Service port as time passes: what is held back, what has turned."""
+
+from dataclasses import replace
+from typing import NamedTuple
+
+from probe.core import verdicts
+from probe.core.edges import PortKey
+from probe.core.ledger import PortBook, View
+from probe.core.verdicts import FAILING, Evidence, Judgement, Verdict
+
+CONFIRM_DIALS = 3
+"""Dials, each up to its deadline, until a failure is confirmed. So long, and an interval for the
+edges to come round, dials under way put off a verdict: endpoints fail one after the other, and
+half of a blackhole looks like a single bad pod. No longer, lest a flapping one hold everything."""
+
+
+class Turn(NamedTuple):
+    """A Service port's verdict has changed."""
+
+    key: PortKey
+    at: float
+    old: Judgement
+    new: Judgement
+
+
+def judge(book: PortBook, found: Evidence, view: View, confirm_after: float) -> Turn | None:
+    """Judges the port anew, and tells if that changed its verdict.
+
+    `confirm_after` is in how many seconds a failure is dialed again.
+    """
+    old = book.judgement
+    new = _held(book, found, view, confirm_after) or verdicts.judge(found)
+    if view.stale_seconds is not None and new.verdict in FAILING and new is not old:
+        away = f"the API server is away for {view.stale_seconds:.0f} s: endpoints may have moved"
+        new = replace(new, summary=f"{new.summary}; {away}")
+    book.judgement, book.judged_at = new, view.now
+    if new.verdict is old.verdict:
+        return None
+    book.judged_since = view.now
+    return Turn(book.implied.key, view.now, old, new)
+
+
+def calm(book: PortBook, found: Evidence) -> bool:
+    """Whether nothing but a dial or an event can change the verdict: time alone cannot."""
+    healthy = book.judgement.verdict is Verdict.HEALTHY
+    return healthy and not found.settling and not found.pending
+
+
+def _held(book: PortBook, found: Evidence, view: View, confirm_after: float) -> Judgement | None:
+    """The old judgement while dials under way decide the new one, for a bounded time."""
+    if not found.pending:
+        book.held_since = None
+        return None
+    if book.held_since is None:
+        book.held_since = view.now
+    limit = view.interval + CONFIRM_DIALS * (view.timeout + confirm_after)
+    over = view.now - book.held_since > limit
+    return None if over and view.stale_seconds is None else book.judgement
