@@ -216,7 +216,7 @@ class Daemon:
         return all(
             track.dials > 0 or track.since > -inf
             for _, book in self.world.books()
-            if book.usable
+            if book.leading
             for track in book.of_kind(Kind.SERVICE, Kind.ENDPOINT)
         )
 

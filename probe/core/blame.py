@@ -63,11 +63,11 @@ def removal(
         return
     found.last_failure = at
     book.drain_failures = [*book.drain_failures[1 - DRAIN_FAILURES_KEPT :], at]
-    error = rollouts.error_bar(len(book.usable) + 1, 1 / period)
+    error = rollouts.error_bar(book.leading + 1, 1 / period)
     for rollout in running:
         rollout.saw_lag(at - found.at, error)
 
 
 def _fails_by_itself(book: PortBook) -> bool:
     suspect = (Level.SUSPECT, Level.CONFIRMED, Level.DOWN)
-    return any(t.edge in book.usable and t.level in suspect for t in book.tracks.values())
+    return any(book.leads_to(t.edge) and t.level in suspect for t in book.tracks.values())

@@ -28,7 +28,7 @@ class BadObject(ValueError):
 class Workload:
     """A Deployment, StatefulSet or DaemonSet, as far as rollouts and declared ports go.
 
-    `template` compares equal while the pod template does, for what we keep of it. `complete` is
+    `template` is a hash of what we look at in the pod template, to see it change. `complete` is
     what `kubectl rollout status` calls successfully rolled out; `rolling` that old pods are still
     being replaced; `stuck` that its deadline passed.
     """
@@ -40,7 +40,7 @@ class Workload:
     generation: int
     replicas: int
     labels: tuple[tuple[str, str], ...]
-    template: tuple[Any, ...]
+    template: int
     images: tuple[str, ...]
     declared: tuple[ports.Declared, ...]
     invalid: tuple[tuple[str, str], ...]
@@ -147,12 +147,14 @@ def _workload(kind: str, obj: wire.Workload) -> Workload:
         generation=meta.generation,
         replicas=1 if spec.replicas is None else spec.replicas,
         labels=labels,
-        template=(
-            labels,
-            _pairs(template_meta.annotations),
-            tuple(w.image for w in wires),
-            tuple(containers),
-            pod.terminationGracePeriodSeconds,
+        template=hash(
+            (
+                labels,
+                _pairs(template_meta.annotations),
+                tuple(w.image for w in wires),
+                tuple(containers),
+                pod.terminationGracePeriodSeconds,
+            )
         ),
         images=tuple(w.image for w in pod.containers or ()),
         declared=ports.declared(containers),

@@ -11,6 +11,7 @@ from math import inf
 
 from probe.core.edges import (
     BLOCKING_PORTS,
+    NO_EDGES,
     Edge,
     Endpoint,
     EndpointSlice,
@@ -40,9 +41,13 @@ CANDIDATE_ENDPOINTS = 3
 NOT_JUDGED = Judgement(Verdict.UNKNOWN, "not dialed yet")
 
 
+BEFORE_US = -inf
+"""Since when something is there that the first list held: one number for all of them."""
+
+
 @dataclass(slots=True)
 class Track:
-    """One edge. `since` is our first sight of the endpoint (-inf: it was there before us).
+    """One edge. `since` is our first sight of the endpoint, or BEFORE_US.
 
     `outcome` is the last one that says something about the edge; a local fault does not, and
     stands in `fault` until a dial succeeds in being one. `placed` is whether
@@ -87,9 +92,10 @@ CountKey = tuple[Kind, str, Result, Phase]
 class PortBook:
     """One Service port: its edges' tracks, its counts since discovery, its verdict.
 
-    `usable` are the endpoints that the ClusterIP leads to at this node and that should answer,
-    `connecting` the families whose ClusterIP should. publishNotReadyAddresses makes endpoints
-    ready that do not serve: traffic goes there, and nobody knows whether it should succeed.
+    `leading` counts the endpoints that the ClusterIP leads to at this node and that should answer,
+    `idle` are the others, `anywhere` counts those that it leads to at some node; `connecting` are
+    the families whose ClusterIP should answer. publishNotReadyAddresses makes endpoints ready that
+    do not serve: traffic goes there, and nobody knows whether it should succeed.
     """
 
     implied: PortEdges
@@ -108,7 +114,8 @@ class PortBook:
     turned_at: float = -inf
     asked_at: float = -inf
     anywhere: int = 0
-    usable: frozenset[Edge] = frozenset()
+    leading: int = 0
+    idle: frozenset[Edge] = NO_EDGES
     connecting: tuple[str, ...] = ()
     ranks: dict[Edge, int] = field(default_factory=dict)
 
@@ -118,22 +125,35 @@ class PortBook:
     def expect(self, node: str, *, local: bool) -> None:
         """Recomputes what ClusterIP dials should meet, for each family there is."""
         families = {e.family for e in self.implied.cluster_ips}
-        families |= {edge.family for edge, _ in self.implied.backends}
+        families |= {edge.family for edge in self.implied.edges}
         told = {
             family: expected(
-                (b for b in self.implied.backends if b[0].family == family), node, local=local
+                (b for b in self.implied.backends() if b[0].family == family), node, local=local
             )
             for family in sorted(families)
         }
         self.anywhere = sum(found.anywhere for found in told.values())
         used = [backend for found in told.values() for backend in found.usable]
-        self.usable = frozenset(edge for edge, endpoint in used if endpoint.serving)
+        leading = {edge for edge, endpoint in used if endpoint.serving}
+        self.leading = len(leading)
+        self.idle = (
+            frozenset(edge for edge in self.implied.edges if edge not in leading) or NO_EDGES
+        )
         idle = {edge.family for edge, endpoint in used if not endpoint.serving}
         self.connecting = tuple(
             family
             for family, found in told.items()
             if found.expectation is Expectation.CONNECT and family not in idle
         )
+
+    def leads_to(self, edge: Edge) -> bool:
+        """Whether the ClusterIP leads to this endpoint of the port at this node."""
+        return edge.kind is Kind.ENDPOINT and edge not in self.idle
+
+    @property
+    def usable(self) -> frozenset[Edge]:
+        """The endpoints that the ClusterIP leads to at this node, and that should answer."""
+        return frozenset(edge for edge in self.implied.edges if edge not in self.idle)
 
     def outran(self, track: Track) -> bool:
         """Whether an edge of this port turned after this one was dialed: together they would tell
@@ -166,7 +186,6 @@ class ServiceRecord:
     slices: dict[str, EndpointSlice] = field(default_factory=dict)
     books: dict[int, PortBook] = field(default_factory=dict)
     skipped: tuple[Skip, ...] = ()
-    endpoints: dict[str, Endpoint] = field(default_factory=dict)
     endpoint_since: dict[str, float] = field(default_factory=dict)
     removals: list[Removal] = field(default_factory=list)
     moved: bool = True
@@ -174,9 +193,12 @@ class ServiceRecord:
     def held_endpoints(self) -> Iterator[Endpoint]:
         return (endpoint for s in self.slices.values() for endpoint in s.endpoints)
 
+    def by_address(self) -> dict[str, Endpoint]:
+        return {endpoint.address: endpoint for endpoint in self.held_endpoints()}
+
     @property
     def terminating(self) -> bool:
-        return any(e.terminating for e in self.endpoints.values())
+        return any(e.terminating for e in self.held_endpoints())
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +247,7 @@ def _excluded(
     if track.edge.kind is Kind.SERVICE:
         told, since = book.connects(track.edge), record.since
     else:
-        told, since = track.edge in book.usable, track.since
+        told, since = book.leads_to(track.edge), track.since
     return not told or (failing and track.dialed_at - since < view.settle)
 
 
@@ -242,7 +264,7 @@ def evidence(
 ) -> Evidence:
     """What judge() needs to know of this Service port at this moment."""
     service = record.service
-    endpoints = [t for t in book.of_kind(Kind.ENDPOINT) if t.edge in book.usable]
+    endpoints = [t for t in book.tracks.values() if book.leads_to(t.edge)]
     vips = [t for t in book.of_kind(Kind.SERVICE) if book.connects(t.edge)]
     tracks = (*endpoints, *vips)
     states = {t.edge: state(t, record, book, view) for t in tracks}
@@ -251,7 +273,7 @@ def evidence(
     vip_down = [t for t in vips if states[t.edge] is State.DOWN]
     candidates = list(book.of_kind(Kind.CANDIDATE))
     faults = [t.fault for t in book.tracks.values() if t.fault is not None]
-    barred = sum(edge in book.usable for edge in book.implied.barred)
+    barred = sum(book.leads_to(edge) for edge in book.implied.barred)
     return Evidence(
         target_port=_target_port(book, endpoints),
         usable=book.anywhere,
@@ -279,12 +301,12 @@ def evidence(
         drain_failures=sum(view.now - at < view.linger for at in book.drain_failures),
         new=view.now - record.since < view.settle,
         scaled_to_zero=scaled_to_zero,
-        unresolved=not book.implied.backends and any(e.ready for e in record.held_endpoints()),
+        unresolved=not book.implied.edges and any(e.ready for e in record.held_endpoints()),
         has_selector=service is not None and bool(service.selector),
         recent_dials=book.recent_dials,
         recent_retransmits=book.recent_retransmits,
         undialed=barred,
-        elsewhere=len(book.usable) - len(endpoints) - barred,
+        elsewhere=book.leading - len(endpoints) - barred,
         details=tuple(_sentence(t) for t in (*down, *vip_down) if t.outcome),
     )
 
@@ -318,7 +340,7 @@ def candidate_plan(
     record: ServiceRecord, book: PortBook, view: View, workloads: Iterable[Workload]
 ) -> CandidatePlan | None:
     """What to dial besides when every usable endpoint refuses the target port; None otherwise."""
-    tracks = [t for t in book.of_kind(Kind.ENDPOINT) if t.edge in book.usable]
+    tracks = [t for t in book.tracks.values() if book.leads_to(t.edge)]
     down = [t for t in tracks if state(t, record, book, view) is State.DOWN]
     refused = [t.edge for t in down if t.outcome and t.outcome.result is Result.REFUSED]
     if not refused or len(refused) < len(tracks):
@@ -337,7 +359,7 @@ def _candidates(record: ServiceRecord, book: PortBook) -> tuple[Candidate, ...]:
         edge.dial_port
         for other in record.books.values()
         if other is not book
-        for edge, _ in other.implied.backends
+        for edge in other.implied.edges
     }
     auxiliary = dict(book.plan.declared) if book.plan else {}
     found: dict[int, list[bool]] = {}

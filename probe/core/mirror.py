@@ -184,15 +184,17 @@ class Mirror:
         record = self.services.setdefault(key, ServiceRecord(since=now))
         if record.slices.get(slice_.name) == slice_:
             return
+        before = record.by_address()
         record.slices[slice_.name] = slice_
-        yield from self._note_endpoints(key, record, now)
+        yield from self._note_endpoints(key, record, before, now)
 
     def _drop_slice(self, namespace: str, name: str, now: float) -> Iterator[Change]:
         key = self._owners.pop((namespace, name), None)
         if key is not None:
             record = self.services[key]
+            before = record.by_address()
             del record.slices[name]
-            yield from self._note_endpoints(key, record, now)
+            yield from self._note_endpoints(key, record, before, now)
             if record.service is None and not record.slices:
                 del self.services[key]
 
@@ -249,11 +251,11 @@ class Mirror:
             del self.rollout_failures[key]
 
     def _note_endpoints(
-        self, key: ServiceKey, record: ServiceRecord, now: float
+        self, key: ServiceKey, record: ServiceRecord, old: dict[str, Endpoint], now: float
     ) -> Iterator[Change]:
         """Remembers since when each endpoint is there and which of them are being removed."""
         self._move(key, record)
-        old, new = record.endpoints, {e.address: e for e in record.held_endpoints()}
+        new = record.by_address()
         for address in {**old, **new}:
             was, now_is = old.get(address), new.get(address)
             if now_is is None:
@@ -262,7 +264,6 @@ class Mirror:
                 record.endpoint_since[address] = now
             if _leaves(was, now_is):
                 record.removals.append(Removal(address, self._now))
-        record.endpoints = new
         if now > -inf:
             yield from changes.endpoint_changes(*key, old, new, now)
 

@@ -98,12 +98,12 @@ _ORDER = {Kind.SERVICE: 0, Kind.ENDPOINT: 1, Kind.CANDIDATE: 2}
 
 
 def _expected(book: PortBook) -> int:
-    return sum(t.edge.kind is Kind.SERVICE or t.edge in book.usable for t in book.tracks.values())
+    return sum(t.edge.kind is Kind.SERVICE or book.leads_to(t.edge) for t in book.tracks.values())
 
 
 def _dialed(book: PortBook) -> int:
     return sum(
-        t.outcome is not None and (t.edge.kind is Kind.SERVICE or t.edge in book.usable)
+        t.outcome is not None and (t.edge.kind is Kind.SERVICE or book.leads_to(t.edge))
         for t in book.tracks.values()
     )
 

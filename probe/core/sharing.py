@@ -42,7 +42,7 @@ class Sharing:
         """
         dialed = [
             (edge, endpoint)
-            for edge, endpoint in book.implied.backends
+            for edge, endpoint in book.implied.backends()
             if (endpoint.ready or endpoint.terminating) and edge not in book.implied.barred
         ]
         if self._config.once or self.cadence.sources >= len(self.nodes):

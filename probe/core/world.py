@@ -7,7 +7,6 @@ speaks. `now` is monotonic seconds and never goes back. All of a method happens 
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import islice
-from math import inf
 
 from probe.core import blame, judging, kube
 from probe.core.changes import Change
@@ -16,6 +15,7 @@ from probe.core.edges import Edge, Endpoint, Kind, PortKey, implied
 from probe.core.health import ACCUSING, CONTINUOUS, ONCE, TURNS, UNSURE, Level
 from probe.core.judging import Turn
 from probe.core.ledger import (
+    BEFORE_US,
     CANDIDATE_ENDPOINTS,
     PortBook,
     ServiceRecord,
@@ -128,7 +128,8 @@ class World:
         """Begins and ends the edges' tracks; `before` is what the ClusterIP led to until now."""
         wanted: dict[Edge, Endpoint | None] = dict.fromkeys(book.implied.cluster_ips)
         wanted |= self._sharing.mine(book)
-        moved = book.usable != before or self._watched_closely(record)
+        usable = book.usable
+        moved = usable != before or self._watched_closely(record)
         for edge in [e for e in book.tracks if e.kind is not Kind.CANDIDATE and e not in wanted]:
             book.tracks.pop(edge).gone = True
         for edge, endpoint in wanted.items():
@@ -140,10 +141,10 @@ class World:
                 known.gone = True
             since = record.since
             if endpoint is not None:
-                since = record.endpoint_since.get(edge.address, -inf)
+                since = record.endpoint_since.get(edge.address, BEFORE_US)
             book.tracks[edge] = Track(edge, endpoint, since)
             self._rounds.soon(book.tracks[edge], now, self._pace(record, book, edge.kind)[0])
-        if before and before.isdisjoint(book.usable):
+        if before and before.isdisjoint(usable):
             for track in book.of_kind(Kind.SERVICE):
                 track.level, track.outcome = Level.NEW, None  # it leads elsewhere altogether
         if moved:
@@ -329,7 +330,7 @@ class World:
         turns = []
         for record, book in self._docket.take(now):
             self._plan_candidates(record, book, view)
-            idle = not book.usable and self.mirror.scaled_to_zero(record.service)
+            idle = not book.leading and self.mirror.scaled_to_zero(record.service)
             found = evidence(record, book, view, scaled_to_zero=idle)
             turn = judging.judge(book, found, view, confirm_after)
             if turn is not None:

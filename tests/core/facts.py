@@ -139,7 +139,7 @@ def workload(
         generation=1,
         replicas=replicas,
         labels=labels,
-        template=(labels, image),
+        template=hash((labels, image)),
         images=(image,),
         declared=declared,
         invalid=invalid,

@@ -10,7 +10,7 @@ from tests.core.facts import KEY, port, service
 
 def told(verdict: Verdict, *rollouts: Rollout, of: Service | None = None) -> tuple[str, ...]:
     held = of or service()
-    book = PortBook(PortEdges(KEY, held.ports[0], (), (), frozenset(), ()))
+    book = PortBook(PortEdges(KEY, held.ports[0], (), (), (), frozenset(), ()))
     book.judgement = Judgement(verdict, "", 8081 if verdict is Verdict.PORT_MISMATCH else None)
     return advice(held, book, rollouts)
 

@@ -8,7 +8,7 @@ from tests.core.facts import port
 
 def book(number: int, edges: int = 1) -> PortBook:
     key = PortKey("demo-app", "backend-v1", number)
-    found = PortBook(PortEdges(key, port(number), (), (), frozenset(), ()))
+    found = PortBook(PortEdges(key, port(number), (), (), (), frozenset(), ()))
     for i in range(edges):
         edge = Edge(key, Kind.ENDPOINT, Family.IPV4, f"10.0.{i // 250}.{i % 250}", 80)
         found.tracks[edge] = Track(edge, None, 0.0)

@@ -18,7 +18,7 @@ VIP6 = "fd00::10"
 
 
 def addresses(found: Implied) -> list[tuple[str, int]]:
-    return [(e.address, e.dial_port) for p in found.ports for e, _ in p.backends]
+    return [(e.address, e.dial_port) for p in found.ports for e in p.edges]
 
 
 def skips(*slices: EndpointSlice, scope: Scope = ANY, of: Service | None = None) -> list[Skip]:
@@ -30,7 +30,7 @@ def test_a_service_implies_its_cluster_ip_and_its_endpoints() -> None:
     key = PortKey("demo-app", "backend-v1", 80)
 
     assert (edge(VIP, 80, kind=Kind.SERVICE, key=key),) == found.cluster_ips
-    assert [edge("10.0.0.1", key=key), edge("10.0.0.2", key=key)] == [e for e, _ in found.backends]
+    assert [edge("10.0.0.1", key=key), edge("10.0.0.2", key=key)] == [*found.edges]
 
 
 def test_a_service_that_is_not_there_implies_nothing() -> None:
@@ -45,7 +45,7 @@ def test_15_endpoints_of_several_slices_are_united_by_address_and_port() -> None
 
 def test_15_of_two_copies_the_one_that_takes_traffic_counts() -> None:
     slices = [slice_of(leaving("10.0.0.1"), name="a"), slice_of("10.0.0.1", name="b")]
-    (_, kept), *_ = implied(service(), slices, ANY).ports[0].backends
+    kept, *_ = implied(service(), slices, ANY).ports[0].endpoints
 
     assert kept.ready
 
@@ -63,7 +63,7 @@ def test_16_a_headless_service_has_endpoints_only() -> None:
 
     assert service(ips=()).headless
     assert found.cluster_ips == ()
-    assert len(found.backends) == 1
+    assert len(found.edges) == 1
 
 
 def test_17_an_external_name_is_skipped() -> None:
@@ -124,16 +124,14 @@ def test_22_dual_stack_has_an_edge_for_each_family() -> None:
         ("service", "ipv6"),
         ("endpoint", "ipv4"),
         ("endpoint", "ipv6"),
-    } == {
-        (str(e.kind), str(e.family)) for e in (*found.cluster_ips, *(b for b, _ in found.backends))
-    }
+    } == {(str(e.kind), str(e.family)) for e in (*found.cluster_ips, *found.edges)}
 
 
 def test_40_invalid_addresses_are_named_once_and_never_become_edges() -> None:
     slices = [slice_of("0.0.0.0", "127.0.0.1"), slice_of("0.0.0.0", name="again")]
     found = implied(service(ips=("0.0.0.0",)), slices, ANY).ports[0]
 
-    assert (found.cluster_ips, found.backends) == ((), ())
+    assert (found.cluster_ips, found.edges) == ((), ())
     assert [i.source for i in found.invalid] == ["service", "endpointslice", "endpointslice"]
     assert found.invalid[1].text.startswith("endpoint 0.0.0.0:8080: 0.0.0.0 is the unspecified")
 

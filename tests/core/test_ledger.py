@@ -107,7 +107,7 @@ def test_a_candidate_has_a_state_whatever_its_service_does() -> None:
 
 
 def test_evidence_of_a_port_without_edges_is_empty() -> None:
-    found = PortBook(PortEdges(KEY, port(), (), (), frozenset(), ()))
+    found = PortBook(PortEdges(KEY, port(), (), (), (), frozenset(), ()))
     said = evidence(ServiceRecord(), found, VIEW, scaled_to_zero=False)
 
     assert (said.usable, said.expected, said.vips, said.has_selector) == (0, 0, 0, False)
