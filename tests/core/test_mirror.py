@@ -306,3 +306,14 @@ def test_a_workload_s_news_leaves_the_edges_of_its_services_alone() -> None:
     assert not held.services[KEY].moved
     store(held, service(port(8080, 8081)), 9.0)
     assert held.services[KEY].moved
+
+
+def test_40_an_invalid_address_is_told_once_however_often_its_workload_changes() -> None:
+    bad = (("env", "UPSTREAM=0:80"),)
+    held = mirror(service(), workload(invalid=bad))
+    assert [change.detail for change in held.changes] == ["UPSTREAM=0:80"]
+
+    assert "invalid_target" not in kinds(store(held, workload(invalid=bad, replicas=9), 9.0))
+    more = (*bad, ("args", "0:81"))
+    found = store(held, workload(invalid=more, replicas=9), 10.0)
+    assert [c.detail for c in found if c.kind is ChangeKind.INVALID_TARGET] == ["0:81"]
