@@ -6,7 +6,6 @@ the API server is away the daemon goes on dialing what it knows, and says how st
 """
 
 import asyncio
-import gc
 import logging
 import resource
 from collections.abc import AsyncIterator, Callable
@@ -14,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from math import inf
 from typing import Any
 
-from probe import sysctl
+from probe import memory, sysctl
 from probe.core import kube, report
 from probe.core.changes import Change, ChangeKind
 from probe.core.closing import Choice, Closing, Mode
@@ -141,9 +140,7 @@ class Daemon:
             self._choose_closing(now)
             if not self._first_round and self._round_done():
                 self._first_round = True
-                # What was learned stays. At 50,000 edges each full collection of it would hold
-                # the dials up for a fifth of a second (measured).
-                gc.freeze()
+                memory.learned()
         for turn in self.world.judge(now):
             self._log_turn(turn)
             self._turned(turn)

@@ -1,14 +1,13 @@
 """`probe run`: the daemon."""
 
 import asyncio
-import ctypes
 import inspect
 import signal
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 import typer
 
-from probe import __version__
+from probe import __version__, memory
 from probe.cli.explained import explained
 from probe.cli.failing import USAGE, fail
 from probe.cli.logs import configure
@@ -20,7 +19,7 @@ from probe.settings import ENV_PREFIX, Settings, load
 def command(**given: Any) -> None:
     flags = {name: value for name, value in given.items() if value is not None}
     config = flags.pop("config", None)
-    _give_memory_back()
+    memory.begin()
     with explained():
         settings = load(flags, config)
         configure(settings.log_level, settings.log_format)
@@ -28,19 +27,6 @@ def command(**given: Any) -> None:
             asyncio.run(_run(settings))
         except OSError as failed:
             fail(f"--listen {settings.listen}: {failed.strerror or failed}", USAGE)
-
-
-M_TRIM_THRESHOLD = -1  # malloc.h
-TRIM_THRESHOLD = 128 * 1024
-"""Bytes, what glibc begins with. Left alone it doubles the largest block that was ever freed, such
-as a page of a list, and keeps as much: 3 MiB of 80 with 10,000 edges (measured)."""
-
-
-def _give_memory_back() -> None:
-    """Keeps the threshold where it is. musl has none."""
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        mallopt(M_TRIM_THRESHOLD, TRIM_THRESHOLD)
 
 
 async def _run(settings: Settings) -> None:

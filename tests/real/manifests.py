@@ -1,0 +1,48 @@
+"""Objects for a real cluster, as few lines as a test wants to say about them."""
+
+from typing import Any
+
+Manifest = dict[str, Any]
+
+LISTENER = "probe.test/listener"
+PORTS = [{"containerPort": 8080}]
+
+
+def service(name: str, app: str, *, port: int = 80, target: int = 8080, **spec: Any) -> Manifest:
+    """A Service for the pods of that app."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": name},
+        "spec": {
+            "selector": {"app": app},
+            "ports": [{"port": port, "targetPort": target}],
+            **spec,
+        },
+    }
+
+
+def deployment(
+    name: str, replicas: int = 1, *, node: str = "", grace: int = 1, **container: Any
+) -> Manifest:
+    """A Deployment of listeners on 8080; `container` adds to its one container."""
+    spec: Manifest = {
+        "terminationGracePeriodSeconds": grace,
+        "containers": [{"name": "main", "image": LISTENER, "ports": PORTS, **container}],
+    }
+    if node:
+        spec["nodeSelector"] = {"kubernetes.io/hostname": node}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": name},
+        "spec": {
+            "replicas": replicas,
+            "selector": {"matchLabels": {"app": name}},
+            "template": {"metadata": {"labels": {"app": name}}, "spec": spec},
+        },
+    }
+
+
+READY = {"tcpSocket": {"port": 8080}, "periodSeconds": 1}
+"""A readiness probe."""
