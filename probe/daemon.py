@@ -138,9 +138,7 @@ class Daemon:
             self._tell(self.world.tick(now))
             self._metrics.observe_lags()
             self._choose_closing(now)
-            if not self._first_round and self._round_done():
-                self._first_round = True
-                memory.learned()
+            self._learned()
         for turn in self.world.judge(now):
             self._log_turn(turn)
             self._turned(turn)
@@ -207,9 +205,16 @@ class Daemon:
 
     def ready(self) -> list[str]:
         reasons = self.discovery.not_ready()
-        if not reasons and not self._first_round:
+        if not reasons and not self._learned():
             reasons = ["the first round of dials is not done"]
         return reasons
+
+    def _learned(self) -> bool:
+        """Whether the cluster is known and was dialed once."""
+        if not self._first_round and self._round_done():
+            self._first_round = True
+            memory.learned()
+        return self._first_round
 
     def _round_done(self) -> bool:
         """Those that came later have rounds of their own: where pods come and go all the time,
