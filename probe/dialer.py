@@ -151,7 +151,11 @@ class Dialer(Generic[Token]):
         if self._spare[family]:
             return self._spare[family].pop()
         sock = kernel.open_socket(family)
-        self._epoll.register(sock.fileno(), select.EPOLLOUT | select.EPOLLET)
+        try:
+            self._epoll.register(sock.fileno(), select.EPOLLOUT | select.EPOLLET)
+        except OSError:  # /proc/sys/fs/epoll/max_user_watches
+            sock.close()
+            raise
         return sock
 
     def _keep(self, sock: socket.SocketType) -> bool:

@@ -179,8 +179,8 @@ def test_what_a_peer_does_right_after_it_accepted(
 # connect() hooks of Cilium, for a Service without backends.
 
 SYSCALLS = {
-    "x86_64": {"socket": 41, "connect": 42, "setsockopt": 54},
-    "aarch64": {"socket": 198, "connect": 203, "setsockopt": 208},
+    "x86_64": {"socket": 41, "connect": 42, "setsockopt": 54, "epoll_ctl": 233},
+    "aarch64": {"socket": 198, "connect": 203, "setsockopt": 208, "epoll_ctl": 21},
 }
 PR_SET_NO_NEW_PRIVS, PR_SET_SECCOMP, SECCOMP_MODE_FILTER = 38, 22, 2  # linux/prctl.h, seccomp.h
 LOAD_SYSCALL = struct.pack("=HBBI", 0x20, 0, 0, 0)  # linux/bpf_common.h BPF_LD | BPF_W | BPF_ABS
@@ -235,6 +235,7 @@ def dialed_where(call: str, error: int, target: tuple[str, int]) -> Outcome:
         ("socket", errno.ENOBUFS, Result.LOCAL_FAULT, "our own fault"),
         ("socket", errno.EAFNOSUPPORT, Result.LOCAL_FAULT, "our own fault"),
         ("setsockopt", errno.ENOPROTOOPT, Result.LOCAL_FAULT, "our own fault"),
+        ("epoll_ctl", errno.ENOSPC, Result.LOCAL_FAULT, "our own fault"),
     ],
 )
 def test_a_call_that_fails_at_once_is_this_nodes_own_word(
