@@ -6,7 +6,7 @@ cluster; where one binds, intervals stretch.
 """
 
 from collections import deque
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from hashlib import blake2b
@@ -146,16 +146,9 @@ def _score(*words: object) -> int:
     return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "big")
 
 
-def is_source(node: str, nodes: Sequence[str], key: object, count: int) -> bool:
-    """Whether `node` is among the `count` of `nodes` that rendezvous hashing picks for `key`.
-
-    Every node answers alike without asking the others, and when one leaves only its share moves.
-    """
-    return count >= len(nodes) or rank(node, nodes, key) < count
-
-
 def rank(node: str, others: Iterable[str], key: object) -> int:
-    """How many of `others` come before `node` in the order that the hash gives them for `key`.
+    """How many of `others` come before `node` in the order that rendezvous hashing gives them for
+    `key`: every node answers alike without asking, and when one leaves only its share moves.
 
     It adds up: when some join and others leave, only these have to be looked at again.
     """

@@ -11,7 +11,6 @@ from probe.core.schedule import (
     Lane,
     Wheel,
     fraction,
-    is_source,
     rank,
     salt,
     spread,
@@ -100,7 +99,7 @@ names = st.lists(st.text("abc123", min_size=1, max_size=6), min_size=1, max_size
 def test_rendezvous_picks_exactly_as_many_sources_as_asked(
     nodes: list[str], count: int, key: int
 ) -> None:
-    chosen = [n for n in nodes if is_source(n, nodes, key, count)]
+    chosen = [n for n in nodes if rank(n, nodes, key) < count]
 
     assert min(count, len(nodes)) == len(chosen)
 
@@ -108,11 +107,11 @@ def test_rendezvous_picks_exactly_as_many_sources_as_asked(
 @given(names, st.integers(1, 5), st.integers())
 def test_a_leaving_node_moves_only_its_own_share(nodes: list[str], count: int, key: int) -> None:
     gone, *rest = nodes
-    before = {n for n in rest if is_source(n, nodes, key, count)}
-    after = {n for n in rest if is_source(n, rest, key, count)}
+    before = {n for n in rest if rank(n, nodes, key) < count}
+    after = {n for n in rest if rank(n, rest, key) < count}
 
     assert before <= after
-    assert len(after - before) <= (1 if is_source(gone, nodes, key, count) else 0)
+    assert len(after - before) <= (1 if rank(gone, nodes, key) < count else 0)
 
 
 @given(names, names, st.integers())
@@ -128,7 +127,7 @@ def test_a_rank_adds_up_when_nodes_come_and_go(
 
 def test_rendezvous_shares_fairly() -> None:
     nodes = [f"node-{i}" for i in range(30)]
-    shares = Counter(n for key in range(2000) for n in nodes if is_source(n, nodes, key, 3))
+    shares = Counter(n for key in range(2000) for n in nodes if rank(n, nodes, key) < 3)
 
     assert shares.total() == 2000 * 3
     assert 150 < min(shares.values()) <= max(shares.values()) < 250  # 200 expected, 3.6 sigma

@@ -25,7 +25,7 @@ from probe.core.edges import (
 from probe.core.kube import Workload
 from probe.core.results import Outcome, Result
 from probe.core.rounds import Config, Dial
-from probe.core.schedule import Cadence, is_source
+from probe.core.schedule import Cadence, rank
 from probe.core.targets import fault
 from probe.core.verdicts import Verdict
 from probe.core.world import World
@@ -340,7 +340,7 @@ class Machine(RuleBasedStateMachine):
             return False
         sources = Cadence(INTERVAL, len(self.nodes)).sources
         target = f"{held.address}:{number}"
-        return held.node == NODE or is_source(NODE, self.nodes, target, sources)
+        return held.node == NODE or rank(NODE, self.nodes, target) < sources
 
     def pod(self, of: Edge) -> object:
         record = self.world.mirror.services.get((of.key.namespace, of.key.service))
