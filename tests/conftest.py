@@ -2,9 +2,13 @@
 
 import asyncio
 import os
+from collections import Counter
 from collections.abc import Generator
+from dataclasses import dataclass, field
 
 import pytest
+
+from tests.cluster.binaries import SIMPLE, WHOLE, find
 
 # pytest-asyncio asks for the current event loop; Python 3.11 would make one that nobody closes.
 asyncio.set_event_loop(None)
@@ -13,7 +17,28 @@ STRICT = "PROBE_TESTS_NO_SKIP"
 """Set by .ci/run, which installs what the optional tests need: there a skip is a failure."""
 
 KUBERNETES = "KUBEBUILDER_ASSETS"
-"""In the reason of every skip for want of Kubernetes' own binaries: no package brings those."""
+"""In the reason of every skip for want of Kubernetes' own binaries: no package brings those. That
+excuses a skip, unless the test's tier has all that it needs."""
+
+
+@dataclass
+class Tier:
+    """Tests that need more than Python, by their marker; and what became of them in this run."""
+
+    name: str
+    needs: tuple[str, ...]
+    ran: int = 0
+    skipped: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def whole(self) -> bool:
+        return all(find(name) is not None for name in self.needs)
+
+
+TIERS = {
+    "apiserver": Tier("a real API server alone", (*SIMPLE, "kubectl")),
+    "real": Tier("real Kubernetes, nodes in network namespaces", WHOLE),
+}
 
 
 @pytest.hookimpl(wrapper=True)
@@ -21,7 +46,28 @@ def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
-    if report.skipped and os.environ.get(STRICT) and KUBERNETES not in str(report.longrepr):
-        report.outcome = "failed"
-        report.longrepr = f"skipped where nothing may be missing: {report.longrepr}"
+    tiers = [tier for marker, tier in TIERS.items() if item.get_closest_marker(marker)]
+    if report.skipped:
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        for tier in tiers:
+            tier.skipped[reason.removeprefix("Skipped: ")] += 1
+        excused = KUBERNETES in reason and not any(tier.whole for tier in tiers)
+        if os.environ.get(STRICT) and not excused:
+            report.outcome = "failed"
+            report.longrepr = f"skipped where nothing may be missing: {reason}"
+    elif report.when == "call" or (report.when == "setup" and report.failed):
+        for tier in tiers:
+            tier.ran += 1
     return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """How many tests of each tier ran, and what the others missed."""
+    asked = [tier for tier in TIERS.values() if tier.ran or tier.skipped]
+    if asked:
+        terminalreporter.section("tiers")
+    for tier in asked:
+        missed = f", {tier.skipped.total()} skipped" if tier.skipped else ""
+        terminalreporter.write_line(f"{tier.name}: {tier.ran} ran{missed}")
+        for reason, count in tier.skipped.most_common():
+            terminalreporter.write_line(f"  {count} x {reason}")

@@ -14,7 +14,7 @@ from probe.reflector import Limits, Pace, Reflector, connect
 from tests.cluster.apiserver import Cluster, real_cluster
 from tests.hostile import Picture, until
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.apiserver]
 
 SPACE = "/api/v1/namespaces/default/services"
 PACE = Pace(first=0.1, longest=0.5, spread=0.1, short=0.2, watch=1.0)

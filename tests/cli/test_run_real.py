@@ -19,6 +19,7 @@ from tests.running import KUBECTL, Daemon, daemon, kubectl, probe, until
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.apiserver,
     pytest.mark.skipif(KUBECTL is None, reason="no kubectl in KUBEBUILDER_ASSETS"),
 ]
 

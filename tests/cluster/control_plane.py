@@ -1,5 +1,7 @@
 """etcd, API server, controller-manager and scheduler in a network namespace of their own."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from tests.cluster.apiserver import ApiServer, Place
@@ -10,6 +12,9 @@ from tests.cluster.relay import Relay
 
 QPS = ("--kube-api-qps=500", "--kube-api-burst=1000")
 """So high that a controller never waits for its own client."""
+
+IMPATIENT = ("--node-monitor-grace-period=10s", "--node-monitor-period=1s")
+"""Three heartbeats of the kubelet stand-in, instead of 50 s."""
 
 
 class ControlPlane(ApiServer):
@@ -35,11 +40,27 @@ class ControlPlane(ApiServer):
         await super().stop()
         self._relay.close()
 
-    def _component(self, name: str, user: str) -> Program:
+    @asynccontextmanager
+    async def impatient(self) -> AsyncIterator[None]:
+        """Meanwhile a node that says nothing is given up after seconds: its Ready turns Unknown,
+        and its pods are not ready."""
+        usual, name = self.controller_manager, "controller-manager"
+        self.controller_manager = self._component("kube-controller-manager", name, *IMPATIENT)
+        await usual.stop()
+        self.controller_manager.start()
+        try:
+            yield
+        finally:
+            await self.controller_manager.stop()
+            self.controller_manager = usual
+            usual.start()
+
+    def _component(self, name: str, user: str, *more: str) -> Program:
         flags = [
             f"--kubeconfig={self.credentials.folder / f'kubeconfig-{user}'}",
             "--leader-elect=false",
             *QPS,
+            *more,
         ]
         if name == "kube-controller-manager":
             flags += [

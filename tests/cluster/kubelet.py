@@ -26,9 +26,10 @@ from tests.cluster.timestamps import micro, now
 
 log = logging.getLogger("kubelet")
 
-HEARTBEAT = 10.0
+HEARTBEAT = 3.0
 """Seconds between renewals: a quarter of LEASE_SECONDS, as kubelet's nodeLeaseDurationSeconds."""
-LEASE_SECONDS = 40
+LEASE_SECONDS = 12
+"""Kubelet's default is 40: this way a test may see a node given up soon."""
 
 AGAIN = 0.3
 """Seconds after which a failed request is made again; arbitrary."""

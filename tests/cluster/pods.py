@@ -59,6 +59,11 @@ class Pod:
         self.manifest = manifest
         if "deletionTimestamp" in manifest["metadata"]:
             self._told.set()
+        told = manifest.get("status", {})
+        if self._reported and podstatus.is_ready(told) != podstatus.is_ready(self._reported):
+            # The node controller calls the pods of a silent node not ready: we know better.
+            self._reported = {}
+            self._changed.set()
 
     def renew_tokens(self) -> None:
         self._stale.set()

@@ -34,6 +34,12 @@ def status(
     }
 
 
+def is_ready(status: Manifest) -> bool:
+    """Whether a status calls the pod ready."""
+    told = status.get("conditions", ())
+    return any(each["type"] == "Ready" and each["status"] == "True" for each in told)
+
+
 def _phase(containers: Sequence[Container]) -> str:
     codes = [each.state.exit_code for each in containers]
     if None not in codes:

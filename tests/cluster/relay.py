@@ -46,6 +46,52 @@ def relay(namespace: str, address: str, there: int, folder: Path) -> Iterator[in
         carrying.close()
 
 
+class Gate:
+    """127.0.0.1:`port` is 127.0.0.1:`there` while it is open; when it is shut, everybody inside is
+    thrown out. It lives in the test itself."""
+
+    def __init__(self, there: int) -> None:
+        self.port = 0
+        self._there = there
+        self._server: asyncio.Server | None = None
+        self._carrying: set[asyncio.Task[None]] = set()
+
+    async def open(self) -> None:
+        """On the same port each time."""
+        self._server = await asyncio.start_server(self._enter, "127.0.0.1", self.port)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    async def shut(self) -> None:
+        if self._server is not None:
+            self._server.close()
+        for task in self._carrying:
+            task.cancel()
+        await asyncio.gather(*self._carrying, return_exceptions=True)
+
+    def _enter(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(self._carry(reader, writer))
+        self._carrying.add(task)
+        task.add_done_callback(self._carrying.discard)
+
+    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await _carry(reader, writer, "127.0.0.1", self._there)
+        finally:
+            writer.transport.abort()
+
+
+async def _carry(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, address: str, port: int
+) -> None:
+    with contextlib.suppress(OSError):
+        there = await asyncio.open_connection(address, port)
+        try:
+            await asyncio.gather(_pump(reader, there[1]), _pump(there[0], writer))
+        finally:
+            there[1].close()
+    writer.close()
+
+
 async def _pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
     with contextlib.suppress(OSError):
         while data := await source.read(CHUNK):
@@ -57,11 +103,7 @@ async def _pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> Non
 
 async def _serve(descriptor: int, address: str, port: int) -> None:
     async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError):
-            there = await asyncio.open_connection(address, port)
-            await asyncio.gather(_pump(reader, there[1]), _pump(there[0], writer))
-            there[1].close()
-        writer.close()
+        await _carry(reader, writer, address, port)
 
     server = await asyncio.start_server(carry, sock=socket.socket(fileno=descriptor))
     await server.serve_forever()
