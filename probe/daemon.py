@@ -224,6 +224,7 @@ class Daemon:
             for _, book in self.world.books()
             if book.leading
             for track in book.of_kind(Kind.SERVICE, Kind.ENDPOINT)
+            if track.edge.kind is Kind.ENDPOINT or book.connects(track.edge)
         )
 
     async def metrics(self) -> AsyncIterator[bytes]:

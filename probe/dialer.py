@@ -25,9 +25,9 @@ AF_INET, AF_INET6 = int(socket.AF_INET), int(socket.AF_INET6)
 WRONG = select.EPOLLERR | select.EPOLLHUP
 """epoll's events of a socket whose dial failed, or which was reset or closed since."""
 
-
 SPARE = 128
-"""Sockets kept, by family, to be dialed again: as many as a tick of 20 ms at 5,000 dials/s ends."""
+"""Sockets kept, by family, to be dialed again: as many as a tick of 20 ms at 5,000 dials/s ends.
+They count against the limit: each is an open descriptor."""
 
 
 class _Pending(NamedTuple, Generic[Token]):
@@ -89,6 +89,8 @@ class Dialer(Generic[Token]):
             else:
                 outcome = kernel.connected(sock, now - started)
                 clean = self.abort
+                if not clean:
+                    kernel.drain(sock)
             if not clean or not self._keep(sock):
                 sock.close()
             done.append((token, outcome))
@@ -150,6 +152,9 @@ class Dialer(Generic[Token]):
         """A spare socket, or a new one, which stays in the epoll set until it is closed."""
         if self._spare[family]:
             return self._spare[family].pop()
+        other = self._spare[AF_INET + AF_INET6 - family]
+        if other and len(self._pending) + len(other) >= self.limit:
+            other.pop().close()
         sock = kernel.open_socket(family)
         try:
             self._epoll.register(sock.fileno(), select.EPOLLOUT | select.EPOLLET)
@@ -161,10 +166,14 @@ class Dialer(Generic[Token]):
     def _keep(self, sock: socket.SocketType) -> bool:
         """Makes a spare of the socket; False if there are enough, or it cannot be dialed again."""
         spare = self._spare[sock.family]
-        if not kernel.disconnect(sock) or len(spare) >= SPARE:  # what is closed is reset as well
+        full = len(spare) >= SPARE or self._opened() >= self.limit
+        if not kernel.disconnect(sock) or full:  # what is closed is reset as well
             return False
         spare.append(sock)
         return True
+
+    def _opened(self) -> int:
+        return len(self._pending) + sum(map(len, self._spare.values()))
 
     def _expire(self, now: float, done: list[tuple[Token, Outcome]]) -> None:
         """Gives up dials past their deadline; all have the same, so the oldest stand first."""

@@ -11,6 +11,7 @@ import errno
 import os
 import socket
 import struct
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
@@ -46,6 +47,9 @@ ORIGINS = {2: 4, 3: 6}
 STREAM = int(socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
 IPPROTO_TCP, TCP_INFO_NAME = int(socket.IPPROTO_TCP), int(socket.TCP_INFO)
 SOL_SOCKET, SO_ERROR = int(socket.SOL_SOCKET), int(socket.SO_ERROR)
+
+GREETING = 4096
+"""Bytes: more than any banner. Arbitrary."""
 
 FIRST_RETRANSMIT = 0.9
 """Seconds: no SYN is sent again before 1 s (net/tcp.h TCP_TIMEOUT_INIT), less our clock's error."""
@@ -104,6 +108,13 @@ def disconnect(sock: socket.SocketType) -> bool:
     """
     found: int = _connect(sock.fileno(), _NOWHERE, len(_NOWHERE))
     return found == 0
+
+
+def drain(sock: socket.SocketType) -> None:
+    """Takes what the peer has sent already: closing with that unread would be a RST, not a FIN
+    (net/ipv4/tcp.c __tcp_close). Who speaks only after that meets a RST all the same."""
+    with suppress(OSError):  # nothing was sent, as usual
+        sock.recv(GREETING)
 
 
 def connected(sock: socket.SocketType, waited: float) -> Outcome:

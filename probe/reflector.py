@@ -205,6 +205,9 @@ class Reflector:
             self._skip(skip)
             if skip.key in self._facts:
                 listing.facts.setdefault(skip.key, self._facts[skip.key])
+        for key, fact in listing.facts.items():
+            if (held := self._facts.get(key)) == fact:
+                listing.facts[key] = held  # the one that others hold too
         self._facts = listing.facts
         self._sink(Listed(self._resource.name, tuple(self._facts.values()), self._namespace))
         self.status.synced = True

@@ -79,6 +79,16 @@ def test_no_more_sockets_are_kept_than_one_tick_needs(desk: Desk, sockets: ExitS
     assert descriptors() == before + SPARE
 
 
+def test_spare_sockets_count_against_the_limit(sockets: ExitStack) -> None:
+    """Else both families together would take the descriptors that are kept for watches."""
+    ports = {address: closed(sockets, address) for address in LOOPBACKS}
+    with Desk(limit=10) as desk:
+        before = descriptors()
+        for address in (*LOOPBACKS, *LOOPBACKS):
+            assert results(desk.dial(*[(address, ports[address])] * 10)) == [Result.REFUSED] * 10
+            assert descriptors() <= before + 10
+
+
 def test_spare_sockets_wake_nobody(desk: Desk, sockets: ExitStack) -> None:
     desk.dial(*[("127.0.0.1", closed(sockets))] * 20)
     assert desk.dialer.collect() == []  # their disconnect was one more event
@@ -162,6 +172,19 @@ def test_without_abort_the_peer_sees_an_orderly_end(sockets: ExitStack) -> None:
         desk.dialer.abort = True
         desk.dial(*[held.getsockname()] * 20)
         assert in_time_wait(port_of(held)) == 20
+
+
+@pytest.mark.parametrize("address", LOOPBACKS)
+def test_a_peer_that_speaks_first_sees_an_orderly_end_too(sockets: ExitStack, address: str) -> None:
+    """Closing with its greeting unread would be a RST, which those who greet are likely to log."""
+    held = listener(sockets, address)
+    with Desk(abort=False) as desk:
+        desk.dialer.dial([(0, address, port_of(held))])
+        peer, _ = held.accept()
+        with peer:
+            peer.send(b"SSH-2.0-OpenSSH_9.2p1\r\n")
+            desk.outcomes(1)
+            assert peer.recv(1) == b""
 
 
 @pytest.mark.parametrize(("abort", "left"), [(True, 0), (False, 20)])

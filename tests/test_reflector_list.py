@@ -132,6 +132,24 @@ async def test_one_bad_item_costs_nobody_else_and_keeps_its_last_form(tmp_path: 
         assert reflector.status.skipped == {"bad_object": 2}
 
 
+async def test_a_fact_that_is_listed_again_is_the_one_that_was_known(tmp_path: Path) -> None:
+    """Those who were told of it hold it too: every relist would double what is remembered."""
+    server = Server(
+        [
+            page([service("a"), service("b", port=81)]),
+            page([service("a"), service("b", port=82)], 5),
+        ],
+        [GONE, stream()],
+    )
+    async with serving(server), mirroring(server.url, tmp_path) as (picture, _):
+        await until(lambda: picture.lists == 1)
+        before = dict(picture.facts)
+        await until(lambda: picture.lists == 2)
+
+        assert picture.facts["demo", "a"] is before["demo", "a"]
+        assert picture.facts["demo", "b"].ports[0].port == 82
+
+
 async def test_items_that_are_no_objects_are_counted(tmp_path: Path) -> None:
     items: list[Any] = [None, 7, [], {"metadata": None}, service("a")]
     server = Server([page(items)], [stream()])

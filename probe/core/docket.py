@@ -45,7 +45,8 @@ class Docket:
 
     def stir(self) -> None:
         """Puts the restless in line; to be called about once a second."""
-        self.waiting = {**self.restless, **self.waiting} if self.restless else self.waiting
+        for key, held in self.restless.items():
+            self.waiting.setdefault(key, held)  # behind those that wait already, lest these starve
 
     def drop(self, book: PortBook) -> None:
         """Forgets a port that is gone."""

@@ -41,7 +41,7 @@ def judge(book: PortBook, found: Evidence, view: View, confirm_after: float) -> 
 
 
 def calm(book: PortBook, found: Evidence) -> bool:
-    """Whether nothing but a dial or an event can change the verdict: time alone cannot."""
+    """Whether only a dial or an event can change the verdict while its dials are fresh."""
     healthy = book.judgement.verdict is Verdict.HEALTHY
     return healthy and not found.settling and not found.pending
 

@@ -99,12 +99,14 @@ class Rounds:
         if self._config.once:
             gap = 0.0
         due = max(now + max(self._within(now), gap) * self._spot(track), track.sent + gap)
-        if due < track.due or track.due < now:
+        overdue = track.due < now + 2 * SLOT  # as in `take`: it may wait in a lane by now
+        if due < track.due or (overdue and (track.in_flight or track in self._sampled)):
             self.put(track, due)
 
     def _spot(self, track: Track) -> float:
-        """The edge's place in a round of ours, in [0, 1)."""
-        return fraction(self._config.node, *track.edge[1:])
+        """The edge's place in a round of ours, in [0, 1): another one for each Service in front
+        of the same pod."""
+        return fraction(self._config.node, *track.edge)
 
     def _within(self, now: float) -> float:
         if self._config.once:
@@ -127,7 +129,8 @@ class Rounds:
             track.placed = True
             share = FIRST_ROUND_SHARE + (1 - FIRST_ROUND_SHARE) * self._spot(track)
             wait = max(gap, wait * share)
-        self.put(track, min(asked, base + spread(wait, track.due, self._salt)))
+        due = min(asked, base + spread(wait, track.due, self._salt))
+        self.put(track, max(due, track.sent + gap))
 
     def may_retry(self, now: float) -> bool:
         """Whether one more dial may be made again soon after a fault of our own."""

@@ -120,6 +120,9 @@ class Lane(Generic[Item]):
     def __len__(self) -> int:
         return len(self._waiting)
 
+    def __contains__(self, item: Item) -> bool:
+        return any(item is held for _, held in self._waiting)
+
 
 def fraction(*words: object) -> float:
     """A number in [0, 1) that these words always give: chance without randomness."""

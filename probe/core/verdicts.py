@@ -296,10 +296,13 @@ def _why_unknown(e: Evidence) -> str:
 def _why_no_endpoints(e: Evidence) -> str:
     if e.scaled_to_zero:
         return "no endpoints: its workload is scaled to zero"
+    if not e.has_selector:
+        return (
+            "no endpoints: the Service has no selector, "
+            "and no EndpointSlice lists an address for this port"
+        )
     if e.unresolved:
         return f"no endpoints: targetPort {e.target_port} is declared by no container of the pods"
-    if not e.has_selector:
-        return "no endpoints: the Service has no selector and no EndpointSlice lists an address"
     return "no usable endpoint: no pod that the selector matches is ready"
 
 

@@ -88,3 +88,19 @@ def test_a_single_run_puts_nothing_off() -> None:
     held.add(ServiceRecord(), large)
 
     assert taken(held, 1.0) == [1]
+
+
+def test_the_restless_do_not_starve_those_who_wait() -> None:
+    """More of them than a second's steps can look at: each comes in its turn all the same."""
+    books = [book(i, EDGES) for i in range(1, 101)]
+    held = docket(*books)
+    seen: list[int] = []
+    for step in range(200):
+        if step % 50 == 0:
+            held.stir()
+        for _, each in held.take(float(step)):
+            each.judged_at = float(step)
+            held.rest(ServiceRecord(), each, restless=True)
+            seen.append(each.implied.key.port)
+
+    assert set(seen) == set(range(1, 101))

@@ -6,7 +6,7 @@ from probe.core.edges import Kind
 from probe.core.ledger import Track
 from probe.core.rounds import RETRY_RATE, Config, Rounds
 from probe.core.schedule import SLOT
-from tests.core.facts import NODE, edge, slice_of, standing
+from tests.core.facts import NODE, Story, edge, service, slice_of, standing
 
 NOW = 1000.0
 
@@ -34,6 +34,20 @@ def test_2_those_that_lose_their_endpoints_while_they_wait_are_sampled_from_then
     assert [taken(NOW + 1.5 + second) for second in range(3)] == [[t] for t in tracks[:3]]
 
 
+def test_2_one_that_gets_endpoints_while_it_waits_to_be_sampled_is_dialed_soon() -> None:
+    """Also one whose time is not quite there, since the wheel's slots are not exact."""
+    rounds = Rounds(Config(NODE), NOW - 100)
+    tracks = [Track(edge(f"10.96.0.{i}", kind=Kind.SERVICE), None, NOW) for i in range(100)]
+    for number, track in enumerate(tracks):
+        rounds.put(track, NOW + number * SLOT / 100)
+    (sampled,) = rounds.take(NOW + SLOT / 10, 1000, lambda track: True)
+
+    for track in tracks:
+        rounds.soon(track, NOW + SLOT / 10, 0.0)
+    found = rounds.take(NOW + 1.5, 1000, lambda track: False)
+    assert set(map(id, found)) == set(map(id, tracks)) - {id(sampled)}
+
+
 def test_what_goes_while_it_waits_is_not_dialed() -> None:
     rounds, tracks = waiting(2)
     tracks[0].gone = True
@@ -58,3 +72,34 @@ def test_after_the_first_round_the_edges_are_all_over_the_interval() -> None:
 
     assert sum(seconds[i] for i in range(3)) >= 1000
     assert all(60 <= seconds[i] <= 140 for i in range(12, 42))
+
+
+def test_the_services_in_front_of_one_pod_do_not_dial_it_all_at_once() -> None:
+    names = [f"s{i}" for i in range(30)]
+    story = Story().listed(
+        [service(name=name, ips=(f"10.96.1.{i}",)) for i, name in enumerate(names)],
+        [slice_of("10.0.0.1", service=name) for name in names],
+    )
+    story.run(60)
+    ticks = Counter(d.at for d in story.dials if d.edge.address == "10.0.0.1")
+
+    assert sum(ticks.values()) >= 150
+    assert max(ticks.values()) <= 4
+
+
+def test_a_dial_that_is_due_keeps_its_place_however_often_it_is_asked_for() -> None:
+    """In a rollout events come faster than a short budget lets dials through."""
+    rounds, tracks = waiting(3)
+    for i in range(1, 20):
+        rounds.soon(tracks[0], NOW + i / 10, 0.05)
+
+    assert rounds.take(NOW + 2, 1, lambda track: False) == [tracks[0]]
+
+
+def test_two_dials_of_an_edge_keep_their_distance_after_a_stall() -> None:
+    rounds, (track,) = waiting(1)
+    (track,) = rounds.take(NOW + 9, 1, lambda track: False)
+    track.in_flight = False
+    rounds.again(track, NOW + 9.1, 10.0, 8.0, unsure=False)
+
+    assert track.due >= NOW + 9 + 8

@@ -168,9 +168,13 @@ def test_unknown_says_what_is_missing(facts: dict[str, Any], said: str) -> None:
     ("facts", "said"),
     [
         ({"scaled_to_zero": True}, "no endpoints: its workload is scaled to zero"),
-        (
-            {"has_selector": False},
-            "no endpoints: the Service has no selector and no EndpointSlice lists an address",
+        *(
+            (
+                {"has_selector": False, "unresolved": elsewhere},
+                "no endpoints: the Service has no selector, "
+                "and no EndpointSlice lists an address for this port",
+            )
+            for elsewhere in (False, True)
         ),
         ({}, "no usable endpoint: no pod that the selector matches is ready"),
     ],

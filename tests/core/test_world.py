@@ -10,6 +10,7 @@ from probe.core.rounds import Config, Dial
 from tests.core.facts import (
     CONNECTED,
     DECLARED_8080,
+    KEY,
     NODE,
     REFUSED,
     REJECTED,
@@ -62,7 +63,7 @@ def test_32_a_new_service_may_fail_while_it_settles() -> None:
     assert story.verdict() == "unknown"
 
     story.answer = answers()
-    story.run(10)
+    story.run(13)  # an interval, its jitter, and the dial that confirms
     assert story.verdicts() == ["healthy"]
 
 
@@ -221,3 +222,30 @@ def test_each_namespace_is_listed_by_itself_and_all_count_as_standing_before_us(
     assert story.world.mirror.synced
     assert not story.world.mirror.changes
     assert {d.edge.key.namespace for d in story.dials} == {"demo-app", "shop"}
+
+
+def test_a_healthy_verdict_ages_when_nothing_is_dialed_any_more() -> None:
+    """Descriptors or the budget may be used up by others: what is not seen is not healthy."""
+    story = standing(slice_of("10.0.0.1", "10.0.0.2")).run(30)
+    assert story.verdict() == "healthy"
+    for _ in range(60):
+        story.now += 1
+        story.world.tick(story.now)
+        story.turns += story.world.judge(story.now)
+
+    assert story.verdicts() == ["healthy", "unknown"]
+    story.run(30)
+    assert story.verdicts() == ["healthy", "unknown", "healthy"]
+
+
+def test_a_service_that_went_while_it_aged_is_not_judged() -> None:
+    story = standing(slice_of("10.0.0.1")).run(30)
+    for i in range(60):
+        story.now += 1
+        if i == 40:
+            story.remove(service())
+        story.world.tick(story.now)
+        story.turns += story.world.judge(story.now)
+
+    assert story.verdicts() == ["healthy", "unknown"]
+    assert not story.world.mirror.services[KEY[:2]].books

@@ -307,12 +307,14 @@ def test_failures_of_a_new_pod_are_not_laid_to_the_removed_one() -> None:
     story = Story(answer=network).listed([service()], [slice_of(*PODS)], [workload()])
     story.run(30)
     story.store(workload(image="app:2", complete=False, rolling=True))
-    network.remove("10.0.0.1", story.now)
     new = endpoint("10.0.1.0")  # ready at once for want of a readiness probe, and not listening
-    story.store(slice_of("10.0.0.2", new))
+    story.store(slice_of(*PODS, new))
     story.answer = lambda dial, now: (
         REFUSED if dial.edge.address == "10.0.1.0" or dial.edge.kind is Kind.SERVICE else CONNECTED
     )
+    story.run(2)  # it was dialed: the removed one is not the only one that may refuse
+    network.remove("10.0.0.1", story.now)
+    story.store(slice_of("10.0.0.2", new))
     story.run(70)
 
     assert story.verdict() == "endpoint_down"

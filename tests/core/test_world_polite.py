@@ -130,7 +130,7 @@ def test_35_failures_that_the_slices_were_not_read_again_after_are_not_confirmed
     for _ in range(100):
         story.world.stale_seconds = story.now - away
         story.run(1)
-    assert counted(story, Result.REFUSED) > 50
+    assert 8 <= counted(story, Result.REFUSED) <= 13  # in its rounds: haste would tell no more
     assert story.verdicts() == ["healthy"]
 
     story.world.stale_seconds = None
@@ -148,7 +148,7 @@ def test_35_what_the_slices_still_hold_when_they_are_read_again_is_accused() -> 
         story.world.stale_seconds = story.now - away
         story.run(1)
     story.world.stale_seconds = None
-    story.run(5)
+    story.run(15)
 
     assert story.verdicts() == ["healthy", "endpoint_down"]
 
@@ -373,7 +373,8 @@ def test_2_what_an_empty_service_answers_is_expected_and_starts_nothing() -> Non
     story.store(slice_of())
     story.run(60)
     (track,) = (t for _, book in story.world.books() for t in book.tracks.values())
-    assert (track.level.name, counted(story, Result.TIMEOUT)) == ("NEW", 7)
+    assert track.level.name == "NEW"
+    assert 5 <= counted(story, Result.TIMEOUT) <= 8  # its rounds, and one soon after the change
 
     story.answer = answers()
     story.store(slice_of("10.0.0.1"))
