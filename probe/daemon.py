@@ -145,7 +145,7 @@ class Daemon:
 
     def _choose_closing(self, now: float) -> None:
         begun, self._begun = self._begun, 0
-        why = self._closing.dialed(begun, now, sysctl.limits())
+        why = self._closing.dialed(begun, now, sysctl.bounds())
         if why is not None:
             log.info("%s", why, extra={"close": str(self._closing.mode)})
             self._close_by(self._closing.mode)

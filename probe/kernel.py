@@ -55,7 +55,10 @@ FIRST_RETRANSMIT = 0.9
 """Seconds: no SYN is sent again before 1 s (net/tcp.h TCP_TIMEOUT_INIT), less our clock's error."""
 
 OURS = "our own fault"
-AT_ONCE = {Result.UNREACHABLE: "no way from this node", Result.REJECTED: "forbidden on this node"}
+SAID_AT_ONCE = {
+    Result.UNREACHABLE: "no way from this node",
+    Result.REJECTED: "forbidden on this node",
+}
 """How the detail of a dial begins that this node did not let out."""
 
 _connect = ctypes.PyDLL(None).connect  # socket.connect knows no AF_UNSPEC
@@ -164,7 +167,7 @@ def failed_at_once(error: int) -> Outcome:
     """What connect() itself returned: this node's own word, before any packet left."""
     result = classify(error, None, at_once=True)
     said = "a blackhole route" if error == errno.EINVAL else os.strerror(error)
-    detail = f"{AT_ONCE.get(result, OURS)}: {said} ({_name(error)})"
+    detail = f"{SAID_AT_ONCE.get(result, OURS)}: {said} ({_name(error)})"
     return Outcome(result, errno=error, detail=detail)
 
 

@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from probe.core.closing import Limits
+from probe.core.closing import Bounds
 
 PROC_SYS = Path("/proc/sys")
 
 
-def limits(root: Path = PROC_SYS) -> Limits:
+def bounds(root: Path = PROC_SYS) -> Bounds:
     """The bounds on what closed connections leave behind, in 0.1 ms (measured).
 
     nf_conntrack_max is the whole node's, and every pod sees it. Where it is missing we take it
@@ -15,7 +15,7 @@ def limits(root: Path = PROC_SYS) -> Limits:
     tcp_max_tw_buckets is the network namespace's own.
     """
     conntrack = _number(root / "net/netfilter/nf_conntrack_max")
-    return Limits(conntrack or None, _number(root / "net/ipv4/tcp_max_tw_buckets"))
+    return Bounds(conntrack or None, _number(root / "net/ipv4/tcp_max_tw_buckets"))
 
 
 def _number(path: Path) -> int | None:

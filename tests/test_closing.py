@@ -16,7 +16,7 @@ from probe.core.targets import Target
 from probe.demo.manifests import NAMESPACE, deployment, namespace, service
 from probe.dialer import SPARE
 from probe.sandbox.cluster import Cluster
-from probe.sysctl import limits
+from probe.sysctl import bounds
 from tests.desk import PATIENCE, Desk, closed, listener, port_of
 from tests.namespaces import firewall, inside, namespaces, sysctls
 from tests.running import daemon, until
@@ -161,7 +161,7 @@ def test_what_a_person_has_dialed_ends_by_fin(node: None) -> None:
 
 
 def test_a_namespace_of_its_own_sees_the_bounds_of_the_node(node: None) -> None:
-    found = limits()
+    found = bounds()
 
     assert found.conntrack is not None
     assert found.time_wait is not None

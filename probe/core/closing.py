@@ -1,6 +1,7 @@
 """How connections are closed: by FIN while that burdens the node little, by RST above that.
 
-FIN is kinder to those whom we dial: they read an end of stream, not a reset that some log. RST is
+FIN is kinder to those whom we dial: they read an end of stream, not a reset that some log (who
+sends a greeting only after we have closed meets a RST all the same). RST is
 kinder to the node. The counts, measured on Linux 6.18: of each connection that we close by FIN one
 socket stays in TIME_WAIT and one entry in conntrack; by RST no socket does, and the entry (CLOSE)
 goes after 10 s. A refused dial leaves nothing. An unanswered one leaves its entry (SYN_SENT) for
@@ -44,7 +45,7 @@ BACK = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class Bounds:
     """What the node's kernel holds at most: conntrack entries (nf_conntrack_max) and sockets in
     TIME_WAIT (tcp_max_tw_buckets). None where there is no bound."""
 
@@ -61,12 +62,12 @@ class Left:
     time_wait: int = 0
 
 
-def decide(left: Left, limits: Limits, mode: Mode) -> Mode:
+def decide(left: Left, bounds: Bounds, mode: Mode) -> Mode:
     """The mode from here on; `mode` is the one in force."""
     share = SHARE if mode is Mode.FIN else SHARE * BACK
     over = any(
         bound is not None and count > bound * share
-        for count, bound in ((left.conntrack, limits.conntrack), (left.time_wait, limits.time_wait))
+        for count, bound in ((left.conntrack, bounds.conntrack), (left.time_wait, bounds.time_wait))
     )
     return Mode.RST if over else Mode.FIN
 
@@ -79,7 +80,7 @@ class Closing:
         self._auto = choice is Choice.AUTO
         self._recent: deque[tuple[float, int]] = deque()
 
-    def dialed(self, count: int, now: float, limits: Limits) -> str | None:
+    def dialed(self, count: int, now: float, bounds: Bounds) -> str | None:
         """Takes in the dials begun since the last call, at most about a second ago.
 
         Returns why the mode has changed, as one sentence, or None if it has not.
@@ -88,11 +89,11 @@ class Closing:
         while self._recent[0][0] <= now - CONNTRACK_SECONDS:
             self._recent.popleft()
         left = self.left(now)
-        mode = decide(left, limits, self.mode) if self._auto else self.mode
+        mode = decide(left, bounds, self.mode) if self._auto else self.mode
         if mode is self.mode:
             return None
         self.mode = mode
-        return _sentence(left, limits, mode)
+        return _sentence(left, bounds, mode)
 
     def left(self, now: float) -> Left:
         return Left(
@@ -101,14 +102,14 @@ class Closing:
         )
 
 
-def _sentence(left: Left, limits: Limits, mode: Mode) -> str:
+def _sentence(left: Left, bounds: Bounds, mode: Mode) -> str:
     compared = "over" if mode is Mode.RST else "both far below"
     return (
         f"closing connections by {mode.upper()} from now on: closed by FIN, the dials of the last "
         f"{CONNTRACK_SECONDS:.0f} s leave {left.conntrack} conntrack entries and those of the last "
         f"{TIME_WAIT_SECONDS:.0f} s {left.time_wait} sockets in TIME_WAIT, {compared} "
-        f"{SHARE:.0%} of nf_conntrack_max ({_shown(limits.conntrack)}) "
-        f"{'or' if mode is Mode.RST else 'and'} tcp_max_tw_buckets ({_shown(limits.time_wait)})"
+        f"{SHARE:.0%} of nf_conntrack_max ({_shown(bounds.conntrack)}) "
+        f"{'or' if mode is Mode.RST else 'and'} tcp_max_tw_buckets ({_shown(bounds.time_wait)})"
     )
 
 

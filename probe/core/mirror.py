@@ -17,7 +17,7 @@ from probe.core.kube import Workload
 from probe.core.ledger import ServiceRecord
 from probe.core.results import Result
 from probe.core.rollouts import REMOVAL_WINDOW, Removal, Rollout, WorkloadKey
-from probe.core.selection import Selection, selects
+from probe.core.selection import LabelIndex, selects
 
 CHANGES_KEPT = 1000
 ROLLOUTS_KEPT = 100
@@ -53,7 +53,7 @@ class Mirror:
         self.rollout_failures: Counter[tuple[WorkloadKey, str, Result]] = Counter()
         self._owners: dict[tuple[str, str], ServiceKey] = {}
         self._behind: dict[ServiceKey, list[Rollout]] | None = None
-        self._selection = Selection()
+        self._selection = LabelIndex()
         self._namespaces = frozenset(namespaces)
         self._linger = linger
         self._now = -inf

@@ -12,7 +12,7 @@ Label = tuple[str, str, str]
 Held = TypeVar("Held")
 
 
-class Selection:
+class LabelIndex:
     """Services by one label of their selector, workloads by each label of their pods."""
 
     def __init__(self) -> None:

@@ -32,7 +32,7 @@ class Seen:
 
     scrapes: list[float] = field(default_factory=list)
     failed: int = 0
-    sizes: list[float] = field(default_factory=list)
+    unknown: list[float] = field(default_factory=list)
     resident: list[float] = field(default_factory=list)
     descriptors: list[float] = field(default_factory=list)
     rates: list[float] = field(default_factory=list)
@@ -95,6 +95,7 @@ async def _scrape(daemon: Watched, seen: Seen) -> None:
             else:
                 daemon.overdue.append(summed(page, "edgeprobe_dial_lag_seconds"))
                 dials = summed(page, "edgeprobe_dials_total")
+                seen.unknown.append(page.count('verdict="unknown"'))
                 if last is not None:
                     seen.rates.append((dials - last[0]) / (asked - last[1]))
                 last = dials, asked
@@ -113,6 +114,7 @@ def _table(title: str, daemon: Watched, seen: Seen, intervals: list[float]) -> T
         ("ms until /livez answers", [1000 * each for each in daemon.livez], "the loop's delay"),
         ("ms of a scrape", [1000 * each for each in seen.scrapes], f"{seen.failed} failed"),
         ("dials/s between two scrapes", seen.rates, ""),
+        ("Service ports without a verdict", seen.unknown, "at each scrape"),
         ("% of a core", [100 * share for share in daemon.shares], "in windows of 5 s"),
         ("MiB resident, each minute", seen.resident, ""),
         ("open descriptors, each minute", seen.descriptors, "with those of dials in flight"),

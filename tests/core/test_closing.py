@@ -8,27 +8,27 @@ from probe.core.closing import (
     CONNTRACK_SECONDS,
     SHARE,
     TIME_WAIT_SECONDS,
+    Bounds,
     Choice,
     Closing,
     Left,
-    Limits,
     Mode,
     decide,
 )
 
-USUAL = Limits(conntrack=262_144, time_wait=131_072)
+USUAL = Bounds(conntrack=262_144, time_wait=131_072)
 """What Linux sets on a machine with 8 GB; kube-proxy raises the first from four cores on."""
 
 FIN, RST = Mode.FIN, Mode.RST
 
 
 def after(
-    closing: Closing, *rates: int, seconds: int, limits: Limits = USUAL, start: int = 0
+    closing: Closing, *rates: int, seconds: int, bounds: Bounds = USUAL, start: int = 0
 ) -> list[Mode]:
     """The modes in force, second by second, while so many are dialed each second in turn."""
     modes = []
     for second in range(start, start + seconds):
-        closing.dialed(rates[second % len(rates)], float(second), limits)
+        closing.dialed(rates[second % len(rates)], float(second), bounds)
         modes.append(closing.mode)
     return modes
 
@@ -53,7 +53,7 @@ def test_a_tenth_of_each_bound_may_be_left_and_back_is_half_of_that(
 
 @pytest.mark.parametrize("mode", Mode)
 def test_where_nothing_is_bounded_connections_end_by_fin(mode: Mode) -> None:
-    assert FIN is decide(Left(10**9, 10**9), Limits(), mode)
+    assert FIN is decide(Left(10**9, 10**9), Bounds(), mode)
 
 
 def test_the_usual_bounds_carry_218_dials_a_second() -> None:
@@ -95,8 +95,8 @@ def test_what_the_administrator_says_stays_in_force(choice: Choice, mode: Mode) 
 
 def test_a_change_is_told_once_with_its_arithmetic() -> None:
     closing = Closing(Choice.AUTO)
-    limits = Limits(conntrack=10_000)
-    said = [closing.dialed(rate, float(t), limits) for t, rate in enumerate([600, 600, 600, 0])]
+    bounds = Bounds(conntrack=10_000)
+    said = [closing.dialed(rate, float(t), bounds) for t, rate in enumerate([600, 600, 600, 0])]
 
     assert said[0] is said[2] is said[3] is None
     assert said[1] == (
@@ -104,7 +104,7 @@ def test_a_change_is_told_once_with_its_arithmetic() -> None:
         "1200 conntrack entries and those of the last 60 s 1200 sockets in TIME_WAIT, over 10% of "
         "nf_conntrack_max (10000) or tcp_max_tw_buckets (none)"
     )
-    assert closing.dialed(5, 200.0, limits) == (
+    assert closing.dialed(5, 200.0, bounds) == (
         "closing connections by FIN from now on: closed by FIN, the dials of the last 120 s leave "
         "5 conntrack entries and those of the last 60 s 5 sockets in TIME_WAIT, both far below "
         "10% of nf_conntrack_max (10000) and tcp_max_tw_buckets (none)"
@@ -114,17 +114,17 @@ def test_a_change_is_told_once_with_its_arithmetic() -> None:
 bounds = st.one_of(st.none(), st.integers(1_000, 300_000))
 
 
-@given(st.lists(st.integers(0, 6_000), min_size=1, max_size=400), st.builds(Limits, bounds, bounds))
+@given(st.lists(st.integers(0, 6_000), min_size=1, max_size=400), st.builds(Bounds, bounds, bounds))
 def test_what_fin_leaves_never_exceeds_the_share_by_more_than_a_second_of_dials(
-    rates: list[int], limits: Limits
+    rates: list[int], bounds: Bounds
 ) -> None:
     closing, by_fin = Closing(Choice.AUTO), [0] * len(rates)
     for second, rate in enumerate(rates):
         by_fin[second] = rate if closing.mode is FIN else 0  # what is dialed before we look again
-        closing.dialed(rate, float(second), limits)
+        closing.dialed(rate, float(second), bounds)
         for bound, seconds in (
-            (limits.conntrack, CONNTRACK_SECONDS),
-            (limits.time_wait, TIME_WAIT_SECONDS),
+            (bounds.conntrack, CONNTRACK_SECONDS),
+            (bounds.time_wait, TIME_WAIT_SECONDS),
         ):
             standing = sum(by_fin[max(0, second + 1 - int(seconds)) : second + 1])
             assert bound is None or standing <= SHARE * bound + max(by_fin)

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from probe.core.edges import Service
 from probe.core.kube import Workload
-from probe.core.selection import Selection, selects
+from probe.core.selection import LabelIndex, selects
 from tests.core.facts import service, workload
 
 LABELS = st.dictionaries(st.sampled_from("abc"), st.sampled_from("12"), max_size=3).map(
@@ -27,7 +27,7 @@ STEPS = st.lists(st.tuples(st.one_of(SERVICES, WORKLOADS), st.booleans()), max_s
 def test_what_is_looked_up_is_what_comparing_all_with_all_would_give(
     steps: list[tuple[Service | Workload, bool]],
 ) -> None:
-    found = Selection()
+    found = LabelIndex()
     services: dict[tuple[str, str], Service] = {}
     workloads: dict[tuple[str, str], Workload] = {}
     for fact, stays in steps:
