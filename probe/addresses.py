@@ -1,14 +1,19 @@
 """The single dial of addresses that a person named, for `probe check addr`.
 
-No event loop: few addresses, dialed at once, are waited for together.
+No event loop: as many as there are descriptors for are dialed at once, the others in turn.
 """
 
 import socket
 from collections.abc import Sequence
+from itertools import islice
 
 from probe.core.results import Outcome
 from probe.core.targets import Target, address_fault, numeric
+from probe.descriptors import affordable
 from probe.dialer import Dialer
+
+POLL = 0.05
+"""Seconds between two looks at the deadlines; what the kernel decides is seen at once."""
 
 
 class Unresolvable(ValueError):
@@ -33,18 +38,18 @@ def resolve(target: Target) -> list[Target]:
 
 
 def check_addresses(targets: Sequence[Target], seconds: float) -> list[Outcome]:
-    """One dial of each numeric target, at once; the outcomes in the targets' order."""
+    """One dial of each numeric target, as many at once as descriptors allow; the outcomes in the
+    targets' order. Each dial has all of `seconds`, whenever its turn comes."""
     done: dict[int, Outcome] = {}
-    dialer: Dialer[int] = Dialer(seconds=seconds, limit=max(1, len(targets)), abort=False)
+    waiting = enumerate(targets)
+    limit = affordable(max(1, len(targets)))
+    dialer: Dialer[int] = Dialer(seconds=seconds, limit=limit, abort=False)
     try:
-        dialer.dial((i, target.host, target.port) for i, target in enumerate(targets))
         while len(done) < len(targets):
+            turn = islice(waiting, dialer.room)
+            dialer.dial((i, target.host, target.port) for i, target in turn)
             dialer.wait(POLL)
             done.update(dialer.collect())
     finally:
         dialer.close()
     return [done[i] for i in range(len(targets))]
-
-
-POLL = 0.05
-"""Seconds between two looks at the deadlines; what the kernel decides is seen at once."""

@@ -7,6 +7,7 @@ from probe.core import kube
 from probe.core.edges import ServiceKey
 from probe.core.rounds import Dial
 from probe.core.world import World
+from probe.descriptors import affordable
 from probe.dialer import Dialer
 from probe.reflector import ApiError, Connection, Limits
 from probe.settings import Settings
@@ -14,7 +15,6 @@ from probe.settings import Settings
 PATIENCE = Limits(connect=10.0, page=10.0, listing=60.0)
 """Somebody waits before a silent terminal. kubectl's own lists take a second or two; three SYNs
 (at 0, 1 and 3 s) fit in."""
-
 
 TICK = 0.01
 """Seconds between two looks at what the kernel has decided: nobody notices them."""
@@ -75,7 +75,7 @@ async def _dial_all(world: World, settings: Settings) -> None:
     """Dials until nothing is due: the edges, and the candidates that their results ask for."""
     loop = asyncio.get_running_loop()
     dialer: Dialer[Dial] = Dialer(
-        seconds=settings.timeout, limit=settings.max_in_flight, abort=False
+        seconds=settings.timeout, limit=affordable(settings.max_in_flight), abort=False
     )
     try:
         while True:

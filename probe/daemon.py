@@ -7,7 +7,6 @@ the API server is away the daemon goes on dialing what it knows, and says how st
 
 import asyncio
 import logging
-import resource
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from math import inf
@@ -22,6 +21,7 @@ from probe.core.judging import Turn
 from probe.core.rounds import Dial
 from probe.core.verdicts import FAILING
 from probe.core.world import World
+from probe.descriptors import affordable
 from probe.dialer import Dialer
 from probe.discovery import Discovery
 from probe.metrics import CONTENT_TYPE, Metrics
@@ -39,9 +39,6 @@ ALIVE_SECONDS = 30.0
 
 DRAIN_SECONDS = 1.0
 """Seconds that dials in flight get at SIGTERM; all must be over within two."""
-
-RESERVED_DESCRIPTORS = 128
-"""Descriptors kept from the dials for watches, scrapes and files."""
 
 
 LEVELS = {ChangeKind.ENDPOINT: logging.DEBUG, ChangeKind.INVALID_TARGET: logging.WARNING}
@@ -67,7 +64,7 @@ class Daemon:
         self._epoch = datetime.now(UTC) - timedelta(seconds=now)
         self.world = World(settings.world(connection.allow_targets), now)
         self._dialer: Dialer[Dial] = Dialer(
-            seconds=settings.timeout, limit=_descriptors(settings.max_in_flight)
+            seconds=settings.timeout, limit=affordable(settings.max_in_flight)
         )
         self.discovery = Discovery(connection, settings.namespaces, self._apply)
         self._metrics = Metrics(
@@ -246,13 +243,3 @@ class Daemon:
 
     def changes(self) -> dict[str, Any]:
         return report.changes(self.world, self._clock)
-
-
-def _descriptors(wanted: int) -> int:
-    """As many of the wanted dials in flight as the process may open descriptors for."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    enough = wanted + RESERVED_DESCRIPTORS
-    if soft < enough:
-        soft = min(enough, hard) if hard != resource.RLIM_INFINITY else enough
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    return max(1, min(wanted, soft - RESERVED_DESCRIPTORS))

@@ -184,6 +184,16 @@ async def _taking_turns(pieces: Iterator[str]) -> AsyncIterator[bytes]:
         await asyncio.sleep(0)
 
 
+def takes_gzip(accepted: str) -> bool:
+    """Whether an Accept-Encoding header names gzip, with a weight above 0 (RFC 9110, 12.5.3)."""
+    for coding in accepted.lower().split(","):
+        name, *parameters = (part.strip() for part in coding.split(";"))
+        if name == "gzip":
+            weights = [p.partition("=")[2].strip() for p in parameters if p.startswith("q")]
+            return not any(weight.strip("0") in ("", ".") for weight in weights)
+    return False
+
+
 async def _streamed(
     request: web.Request, body: AsyncIterator[bytes], content_type: str, *, gzip: bool = False
 ) -> web.StreamResponse:
@@ -192,7 +202,7 @@ async def _streamed(
     response = web.StreamResponse(headers={"Content-Type": content_type})
     if request.method == "HEAD":
         return response
-    if gzip and "gzip" in request.headers.get("Accept-Encoding", ""):
+    if gzip and takes_gzip(request.headers.get("Accept-Encoding", "")):
         response.headers["Content-Encoding"] = "gzip"
         body = _gzipped(body)
     try:

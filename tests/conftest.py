@@ -61,8 +61,10 @@ def pytest_runtest_makereport(
     return report
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """How many tests of each tier ran, and what the others missed."""
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Generator[None]:
+    """Last of all, how many tests of each tier ran, and what the others missed."""
+    yield
     asked = [tier for tier in TIERS.values() if tier.ran or tier.skipped]
     if asked:
         terminalreporter.section("tiers")

@@ -2,13 +2,15 @@
 
 import asyncio
 import json
+import shutil
 import sys
 from ipaddress import ip_address, ip_network
 
 import pytest
 
-from tests.bench.acceptor import Journal
+from tests.bench.acceptor import Journal, accepting
 from tests.bench.daemon import summed
+from tests.bench.engines import GO, C, engine
 from tests.bench.hollow import DEAD_NETWORK, plan
 from tests.bench.report import Spread, Table, ratios
 from tests.bench.responder import IP, SYN, TCP, answered, checksum
@@ -112,6 +114,16 @@ def test_an_acceptor_tells_the_times_between_dials_once() -> None:
     assert journal.told() == [10.0, 9.0]
     journal.note("b", 12.5)
     assert journal.told() == [10.5]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("cc") is None, reason="needs cc")
+async def test_the_compiled_yardsticks_dial() -> None:
+    async with accepting() as acceptor:
+        for name in (C, GO) if shutil.which("go") else (C,):
+            async with engine(name) as found:
+                run = await found.dial(acceptor.port, 100)
+            assert (run.connected, run.dials) == (100, 100)
 
 
 def test_a_responder_answers_syns_alone() -> None:

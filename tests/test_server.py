@@ -119,6 +119,25 @@ async def test_metrics_are_compressed_for_those_who_take_gzip() -> None:
     assert len(body) < 10 * len(PAGE)
 
 
+@pytest.mark.parametrize(
+    ("accepted", "packed"),
+    [
+        ("gzip;q=0", False),
+        ("identity, GZIP ; q=0.000", False),
+        ("identity", False),
+        ("x-gzip-not", False),
+        ("deflate, gzip;q=0.5", True),
+        ("gzip;q=1", True),
+    ],
+)
+async def test_metrics_are_compressed_as_the_scraper_weighs_it(accepted: str, packed: bool) -> None:
+    async with (
+        serving(Fixed()) as session,
+        session.get("/metrics", headers={"Accept-Encoding": accepted}) as response,
+    ):
+        assert ("Content-Encoding" in response.headers) is packed
+
+
 async def test_the_api_is_json() -> None:
     async with serving(Fixed()) as session:
         for path, expected in (

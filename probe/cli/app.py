@@ -1,5 +1,6 @@
 """Where `probe` begins, and how it ends when a person has had enough."""
 
+import os
 import sys
 
 INTERRUPTED = 130
@@ -8,10 +9,16 @@ INTERRUPTED = 130
 
 def main() -> None:
     """The entry point of `probe` and of `kubectl probe`."""
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115  (closed: None)
     try:
         # Imports take most of a second, in which Ctrl-C may come as well.
         from probe.cli.commands import app
+        from probe.cli.failing import printing
 
-        app()
+        with printing():
+            try:
+                app()
+            finally:
+                sys.stdout.flush()
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)

@@ -15,6 +15,8 @@ from probe.daemon import Daemon
 from probe.reflector import connect
 from probe.settings import ENV_PREFIX, Settings, load
 
+METAVARS: dict[object, str] = {float: "NUMBER", int: "NUMBER", bool: "true|false"}
+
 
 def command(**given: Any) -> None:
     flags = {name: value for name, value in given.items() if value is not None}
@@ -75,9 +77,6 @@ def _shown(default: object) -> str:
             return f"{default:g}"
         case _:
             return str(default)
-
-
-METAVARS: dict[object, str] = {float: "NUMBER", int: "NUMBER", bool: "true|false"}
 
 
 def _metavar(name: str, kind: object) -> str:

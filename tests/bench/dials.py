@@ -31,7 +31,13 @@ DIALS = {
 }
 """Per round: about a second or two of each engine."""
 
-COLUMNS = {"cpu": "us CPU/dial", "rate": "dials/s", "to_c": "x C", "to_go": "x Go"}
+COLUMNS = {
+    "cpu": "us CPU/dial",
+    "rate": "dials/s",
+    "to_c": "x C",
+    "to_go": "x Go",
+    "to_blackbox": "x blackbox",
+}
 
 
 async def bench(options: Options) -> AsyncIterator[Table]:
@@ -77,6 +83,7 @@ def _table(what: str, runs: dict[str, list[Run]], missing: dict[str, str]) -> Ta
             rate=Spread.of(run.dials / run.wall for run in found),
             to_c=ratios(cpu[name], cpu[C]) if C in cpu else None,
             to_go=ratios(cpu[name], cpu[GO]) if GO in cpu else None,
+            to_blackbox=ratios(cpu[name], cpu[BLACKBOX]) if BLACKBOX in cpu else None,
         )
     for name, reason in missing.items():
         table.add(name, reason)
