@@ -136,7 +136,7 @@ class Daemon:
             self._metrics.observe_lags()
             self._choose_closing(now)
             self._learned()
-        for turn in self.world.judge(now):
+        for turn in self.world.judge(now) if self.discovery.answered else ():
             self._log_turn(turn)
             self._turned(turn)
 

@@ -50,6 +50,12 @@ class Discovery:
             if not status.synced
         ]
 
+    @property
+    def answered(self) -> bool:
+        """Whether each resource has been listed, or refused, once: what is judged before may be
+        called an outage for want of the workload that was scaled to zero on purpose."""
+        return all(found.synced or found.error for found in self.statuses.values())
+
     def stale_seconds(self, now: float) -> float | None:
         """For how long a required resource has gone unheard; None while all are in touch."""
         ages = [

@@ -50,11 +50,14 @@ def removal(
     at: float,
     period: float,
     running: Sequence[Rollout],
+    *,
+    waited: float = 0.0,
 ) -> None:
     """Lays a ClusterIP dial begun at `at` to the endpoint that was being removed, if it failed.
 
     Not while an endpoint in use fails by itself. We dial this ClusterIP every `period` seconds,
-    and our dials meet this node's proxy: those of other nodes tell nothing of it.
+    and our dials meet this node's proxy: those of other nodes tell nothing of it. While this dial
+    `waited` for its answer we made no other, so that much more may have gone unseen.
     """
     if result not in REMOVED or not record.removals:
         return
@@ -63,7 +66,7 @@ def removal(
         return
     found.last_failure = at
     book.drain_failures = [*book.drain_failures[1 - DRAIN_FAILURES_KEPT :], at]
-    error = rollouts.error_bar(book.leading + 1, 1 / period)
+    error = rollouts.error_bar(book.leading + 1, 1 / period) + waited
     for rollout in running:
         rollout.saw_lag(at - found.at, error)
 

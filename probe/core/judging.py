@@ -24,7 +24,7 @@ class Turn(NamedTuple):
 
 
 def judge(book: PortBook, found: Evidence, view: View, confirm_after: float) -> Turn | None:
-    """Judges the port anew, and tells if that changed its verdict.
+    """Judges the port anew, and tells if that changed its verdict, or whether it is on purpose.
 
     `confirm_after` is in how many seconds a failure is dialed again.
     """
@@ -34,7 +34,7 @@ def judge(book: PortBook, found: Evidence, view: View, confirm_after: float) -> 
         away = f"the API server is away for {view.stale_seconds:.0f} s: endpoints may have moved"
         new = replace(new, summary=f"{new.summary}; {away}")
     book.judgement, book.judged_at = new, view.now
-    if new.verdict is old.verdict:
+    if (new.verdict, new.on_purpose) == (old.verdict, old.on_purpose):
         return None
     book.judged_since = view.now
     return Turn(book.implied.key, view.now, old, new)

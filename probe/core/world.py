@@ -254,7 +254,7 @@ class World:
             if outcome.syn_retransmits:
                 book.retransmits[edge.kind] += outcome.syn_retransmits
             if edge.kind is Kind.SERVICE and dial.expected:
-                self._blame(record, book, dial, outcome)
+                self._blame(record, book, dial, outcome, now)
             track = book.tracks.get(edge)
             if track is not None and track.in_flight and track.sent == dial.at:
                 self._step(record, book, track, dial, outcome, now)
@@ -337,7 +337,9 @@ class World:
             cadence.service_period(addresses, close=close),
         )
 
-    def _blame(self, record: ServiceRecord, book: PortBook, dial: Dial, outcome: Outcome) -> None:
+    def _blame(
+        self, record: ServiceRecord, book: PortBook, dial: Dial, outcome: Outcome, now: float
+    ) -> None:
         """Files a ClusterIP dial under the rollouts and the removal that it may have met."""
         running = self.mirror.rollouts_of(dial.edge.key[:2])
         failed = outcome.result in FAILURES
@@ -349,7 +351,8 @@ class World:
                 total = rollout.workload, dial.edge.key.service, outcome.result
                 self.mirror.rollout_failures[total] += 1
         _, period = self._pace(record, book, Kind.SERVICE)
-        blame.removal(record, book, outcome.result, dial.at, period, running)
+        waited = now - dial.at
+        blame.removal(record, book, outcome.result, dial.at, period, running, waited=waited)
 
     def judge(self, now: float) -> list[Turn]:
         """The verdicts that changed since the last call; nothing before everything is listed."""

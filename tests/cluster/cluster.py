@@ -161,6 +161,17 @@ class Cluster:
         address: str = found["spec"]["clusterIP"]
         return address
 
+    async def connects(self, *services: str, space: str, node: int = 0) -> None:
+        """Waits until port 80 of their ClusterIPs connects from that node, as kube-proxy there
+        follows."""
+        targets = [f"{await self.cluster_ip(name, space)}:80" for name in services]
+
+        async def asked() -> bool:
+            dialed = await self.nodes[node].inside.probe("check", "addr", *targets)
+            return dialed.code == 0
+
+        await until(asked, PATIENCE)
+
     async def pods(self, selector: str = "", space: str = "default") -> list[RunningPod]:
         """Those that have an address and are not being deleted, by name."""
         async with Api(self.kubeconfig) as api:

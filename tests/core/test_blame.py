@@ -64,6 +64,15 @@ def test_a_failed_dial_is_laid_to_the_removal_and_lengthens_its_lag() -> None:
     assert book.drain_failures == [NOW + 1, NOW + 4]
 
 
+def test_while_a_dial_waits_for_its_answer_no_other_could_tell() -> None:
+    """Else two timeouts of a pod whose address is gone would ask for too short a drain."""
+    record, book = port_of(Level.UP, Level.UP)
+    running = rollout()
+    blame.removal(record, book, Result.TIMEOUT, NOW + 4, 0.05, [running], waited=4.0)
+
+    assert (running.lag, running.error) == (4.0, 3 * 3 * 0.05 + 4.0)
+
+
 @pytest.mark.parametrize("result", [Result.CONNECTED, Result.LOCAL_FAULT, Result.REJECTED])
 def test_a_success_our_own_fault_and_a_reject_rule_are_no_removed_pod(result: Result) -> None:
     record, book = port_of(Level.UP, Level.UP)
