@@ -1,7 +1,6 @@
 """What the reflector promises, on a real API server with a real etcd. Skipped without them."""
 
 import asyncio
-import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -160,9 +159,8 @@ async def a_forgotten_version_is_listed_anew(cluster: Cluster) -> None:
 
 
 @pytest.mark.timeout(150)
-@pytest.mark.skipif(
-    not os.environ.get("PROBE_TEST_SLOW"), reason="waits for a bookmark; set PROBE_TEST_SLOW"
-)
+@pytest.mark.slow
+@pytest.mark.nightly
 async def test_a_bookmark_keeps_a_quiet_watch_alive() -> None:
     async with (
         real_cluster() as cluster,
