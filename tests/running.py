@@ -63,7 +63,11 @@ class Running:
         self.process.send_signal(number)
         async with asyncio.timeout(PATIENCE):
             code = await self.process.wait()
-        return code, time.monotonic() - sent
+            seconds = time.monotonic() - sent
+            assert self.process.stderr is not None
+            while not self.process.stderr.at_eof():  # noqa: ASYNC110 - its last words are being read
+                await asyncio.sleep(0.01)
+        return code, seconds
 
 
 def quiet(command: Running, code: int, number: int) -> bool:

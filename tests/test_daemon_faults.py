@@ -52,7 +52,8 @@ async def test_34_without_descriptors_no_edge_is_down_and_the_verdict_says_whose
             await until(lambda: value("verdict", service="web", verdict="healthy"), 20)
 
     turns = [(r["was"], r["verdict"]) for r in found.command.records if r.get("service") == "web"]
-    assert turns[-1] == ("probe_fault", "healthy")
+    assert "probe_fault" in [verdict for _, verdict in turns]
+    assert turns[-1][1] == "healthy"  # by way of unknown, if what was dialed before is stale
     assert {verdict for _, verdict in turns} <= {"healthy", "unknown", "probe_fault"}
 
 

@@ -9,6 +9,7 @@ import socket
 import sys
 import termios
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -236,11 +237,12 @@ async def test_a_reader_that_leaves_and_a_full_disk_are_no_tracebacks(held: Path
 
 
 async def test_ctrl_c_ends_it_at_any_moment_without_a_word(tmp_path: Path) -> None:
-    with socket.socket() as silent:
+    with ExitStack() as sockets:
+        silent = sockets.enter_context(socket.socket())
         silent.bind(("127.0.0.1", 0))
         silent.listen(0)
         address = f"127.0.0.1:{silent.getsockname()[1]}"
-        full = [socket.socket() for _ in range(3)]
+        full = [sockets.enter_context(socket.socket()) for _ in range(3)]
         for client in full:
             client.setblocking(False)
             client.connect_ex(silent.getsockname())
@@ -251,5 +253,3 @@ async def test_ctrl_c_ends_it_at_any_moment_without_a_word(tmp_path: Path) -> No
                 await until(lambda: command.process.returncode is not None)
             assert quiet(command, code, signal.SIGINT), command.lines
             assert seconds < 2
-        for client in full:
-            client.close()
