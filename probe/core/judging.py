@@ -5,8 +5,9 @@ from typing import NamedTuple
 
 from probe.core import verdicts
 from probe.core.edges import PortKey
+from probe.core.evidence import Evidence
 from probe.core.ledger import PortBook, View
-from probe.core.verdicts import FAILING, Evidence, Judgement, Verdict
+from probe.core.verdicts import FAILING, Judgement, Verdict
 
 CONFIRM_DIALS = 3
 """Dials, each up to its deadline, until a failure is confirmed. So long, and an interval for the

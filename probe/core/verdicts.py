@@ -10,9 +10,10 @@ Only `down` edges accuse: one confirmed failure is not enough, and an excluded e
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 
+from probe.core.evidence import Evidence
 from probe.core.results import Result
 
 
@@ -61,91 +62,6 @@ LOSSY_SHARE = 0.05
 LOSSY_DIALS = 3
 """Lossy from 3 connects that lost a SYN and 5 % of the recent ones: one lost SYN in a cluster's
 day is normal (SNAT races, kubernetes/kubernetes#76699), one in twenty is a fault. Chosen."""
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A declared port, dialed because every endpoint refused the target port."""
-
-    port: int
-    accepted: int
-    dialed: int
-    eligible: bool
-
-    @property
-    def accepts(self) -> bool:
-        return self.eligible and 0 < self.dialed == self.accepted
-
-
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """All that is known of one Service port at one moment. Counts are of endpoints.
-
-    `expected` are those this node should have an opinion on, `dialed` those freshly dialed;
-    `down` holds the last result of each that is down. `vip_down` the result of each ClusterIP
-    that is down although it should connect; `vips` how many should, `vip_faults` how many of these
-    we could not dial ourselves. `drain_failures` counts recent ClusterIP failures laid to
-    terminating or just-removed endpoints. `stale_seconds` is
-    for how long the API server has been away, if that makes failures doubtful. `usable` are all
-    endpoints that take traffic, `undialed` those outside of what we may dial, `elsewhere` those
-    that other daemons dial, not we. `unresolved` tells that ready pods are there and
-    none of them has the target port by that name.
-    """
-
-    target_port: str = ""
-    usable: int = 0
-    expected: int = 0
-    dialed: int = 0
-    up: int = 0
-    down: tuple[Result, ...] = ()
-    undecided: int = 0
-    settling: int = 0
-    vips: int = 0
-    vips_dialed: int = 0
-    vip_down: tuple[Result, ...] = ()
-    candidates: tuple[Candidate, ...] = ()
-    candidates_pending: bool = False
-    invalid: tuple[str, ...] = ()
-    local_faults: int = 0
-    local_fault_detail: str = ""
-    vip_faults: int = 0
-    stale_seconds: float | None = None
-    drain_failures: int = 0
-    new: bool = False
-    scaled_to_zero: bool = False
-    unresolved: bool = False
-    has_selector: bool = True
-    recent_dials: int = 0
-    recent_retransmits: int = 0
-    undialed: int = 0
-    elsewhere: int = 0
-    details: tuple[str, ...] = field(default=())
-
-    @property
-    def needed(self) -> int:
-        """Dialed endpoints without which "all" means nothing: min(2, n)."""
-        return min(2, self.expected)
-
-    @property
-    def unseen(self) -> int:
-        """Endpoints behind the ClusterIP of which this node knows nothing itself."""
-        return self.undialed + self.elsewhere
-
-    @property
-    def pending(self) -> bool:
-        """Whether dials under way will decide what this is."""
-        return self.candidates_pending or (self.undecided > 0 and not self.drain_failures)
-
-    @property
-    def all_down(self) -> bool:
-        return bool(self.down) and len(self.down) == self.dialed >= max(1, self.needed)
-
-    def all_are(self, *results: Result) -> bool:
-        return self.all_down and all(result in results for result in self.down)
-
-    @property
-    def accepting(self) -> tuple[Candidate, ...]:
-        return tuple(c for c in self.candidates if c.accepts)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,20 +10,19 @@ from itertools import islice
 from math import ceil
 
 from probe.core import blame, judging, kube
+from probe.core.candidates import CANDIDATE_ENDPOINTS, candidate_plan
 from probe.core.changes import Change
 from probe.core.docket import Docket
 from probe.core.edges import Edge, Endpoint, Kind, PortKey, implied
+from probe.core.gathering import evidence
 from probe.core.health import ACCUSING, CONTINUOUS, ONCE, TURNS, UNSURE, Level
 from probe.core.judging import Turn
 from probe.core.ledger import (
     BEFORE_US,
-    CANDIDATE_ENDPOINTS,
     PortBook,
     ServiceRecord,
     Track,
     View,
-    candidate_plan,
-    evidence,
     fresh,
 )
 from probe.core.mirror import Mirror

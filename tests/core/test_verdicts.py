@@ -3,14 +3,13 @@ from typing import Any
 
 import pytest
 
+from probe.core.evidence import Candidate, Evidence
 from probe.core.results import Result
 from probe.core.verdicts import (
     FAILING,
     SEVERITY,
     TABLE,
     UNDECIDED,
-    Candidate,
-    Evidence,
     Verdict,
     judge,
 )

@@ -1,0 +1,56 @@
+"""Candidate ports: what is dialed besides when every endpoint refuses the target port."""
+
+from collections.abc import Iterable
+
+from probe.core.edges import BLOCKING_PORTS, Kind
+from probe.core.evidence import Candidate
+from probe.core.health import State
+from probe.core.kube import Workload
+from probe.core.ledger import CandidatePlan, PortBook, ServiceRecord, View, state
+from probe.core.ports import CANDIDATES_MAX
+from probe.core.results import Result
+
+CANDIDATE_ENDPOINTS = 3
+"""Endpoints on which candidate ports are dialed: enough to see that they agree."""
+
+
+def candidate_plan(
+    record: ServiceRecord, book: PortBook, view: View, workloads: Iterable[Workload]
+) -> CandidatePlan | None:
+    """What to dial besides when every usable endpoint refuses the target port; None otherwise."""
+    tracks = [t for t in book.tracks.values() if book.leads_to(t.edge)]
+    down = [t for t in tracks if state(t, record, book, view) is State.DOWN]
+    refused = [t.edge for t in down if t.outcome and t.outcome.result is Result.REFUSED]
+    if not refused or len(refused) < len(tracks):
+        return None
+    targets = {t.edge.dial_port for t in tracks}
+    declared = {d.port: d.auxiliary for w in workloads for d in w.declared}
+    found = sorted(
+        (p, aux) for p, aux in declared.items() if p not in targets and p not in BLOCKING_PORTS
+    )
+    return CandidatePlan(tuple(sorted(refused)), tuple(found[:CANDIDATES_MAX]))
+
+
+def candidates(record: ServiceRecord, book: PortBook) -> tuple[Candidate, ...]:
+    """The dialed candidate ports with how many endpoints accepted each."""
+    taken = {
+        edge.dial_port
+        for other in record.books.values()
+        if other is not book
+        for edge in other.implied.edges
+    }
+    auxiliary = dict(book.plan.declared) if book.plan else {}
+    found: dict[int, list[bool]] = {}
+    for track in book.of_kind(Kind.CANDIDATE):
+        if track.outcome is not None:
+            connected = track.outcome.result is Result.CONNECTED
+            found.setdefault(track.edge.dial_port, []).append(connected)
+    return tuple(
+        Candidate(
+            port,
+            accepted=sum(accepted),
+            dialed=len(accepted),
+            eligible=port not in taken and not auxiliary.get(port, False),
+        )
+        for port, accepted in sorted(found.items())
+    )
