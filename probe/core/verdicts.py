@@ -69,13 +69,16 @@ class Judgement:
     """A verdict with its sentence.
 
     `port` is the candidate that port_mismatch names; `on_purpose` marks what somebody wanted,
-    such as a workload scaled to zero: information, not an alarm.
+    such as a workload scaled to zero: information, not an alarm. `cause` names what it shares
+    with other Services' verdicts, so that they are one incident: "node/NAME" (the way to or from
+    that node), "proxy/NAME" (its kube-proxy), "self/NAME" (the prober there); "" is its own.
     """
 
     verdict: Verdict
     summary: str
     port: int | None = None
     on_purpose: bool = False
+    cause: str = ""
 
 
 def judge(evidence: Evidence) -> Judgement:

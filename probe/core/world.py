@@ -13,12 +13,11 @@ from probe.core import blame, judging, kube
 from probe.core.candidates import CANDIDATE_ENDPOINTS, candidate_plan
 from probe.core.changes import Change
 from probe.core.docket import Docket
-from probe.core.edges import Edge, Endpoint, Kind, PortKey, implied
+from probe.core.edges import Kind, PortKey
 from probe.core.gathering import evidence
 from probe.core.health import ACCUSING, CONTINUOUS, ONCE, TURNS, UNSURE, Level
 from probe.core.judging import Turn
 from probe.core.ledger import (
-    BEFORE_US,
     PortBook,
     ServiceRecord,
     Track,
@@ -28,6 +27,7 @@ from probe.core.ledger import (
 from probe.core.mirror import Mirror
 from probe.core.results import FAILURES, Outcome, Result, refused_by_proxy
 from probe.core.rollouts import Phase
+from probe.core.roster import Roster
 from probe.core.rounds import CANDIDATE_ROUNDS, Config, Dial, Rounds
 from probe.core.schedule import Cadence
 from probe.core.sharing import Sharing
@@ -53,14 +53,19 @@ class World:
         self.stale_seconds: float | None = None
         self._rounds = Rounds(config, now)
         self._steps = ONCE if config.once else CONTINUOUS
-        self.skipped_dials: Counter[str] = Counter()
         self._docket = Docket(once=config.once)
+        self._roster = Roster(config, self.mirror, self._sharing, self._rounds, self._docket)
         self._aging: list[tuple[ServiceRecord, PortBook]] = []
         self._aged_at_once = 0
 
     @property
     def cadence(self) -> Cadence:
         return self._sharing.cadence
+
+    @property
+    def skipped_dials(self) -> Counter[str]:
+        """What is not dialed, by reason."""
+        return self._roster.skipped_dials
 
     @property
     def nodes(self) -> tuple[str, ...]:
@@ -74,20 +79,19 @@ class World:
         return View(now, settle, config.linger, config.interval, config.timeout, self.stale_seconds)
 
     def books(self) -> Iterator[tuple[ServiceRecord, PortBook]]:
-        for record in self.mirror.services.values():
-            for book in record.books.values():
-                yield record, book
+        """Every Service port there is, with its Service's record."""
+        return self._roster.books()
 
     def apply(self, event: kube.Event, now: float) -> list[Change]:
         """Takes in what the API server told; returns what the cluster has changed by it."""
         found = self.mirror.apply(event, now)
-        self._follow(now)
+        self._roster.follow(now)
         return found
 
     def tick(self, now: float) -> list[Change]:
         """Lets time pass where nothing else happens; to be called about once a second."""
         found = self.mirror.tick(now)
-        self._follow(now)
+        self._roster.follow(now)
         self._docket.stir()
         self._age(now)
         return found
@@ -103,94 +107,6 @@ class World:
             gone = record.books.get(book.implied.key.port) is not book
             if not gone and any(t.outcome and not fresh(t, view) for t in book.tracks.values()):
                 self._docket.add(record, book)
-
-    # From Services to tracks.
-
-    def _follow(self, now: float) -> None:
-        """Brings books and tracks in line with the Services that were touched."""
-        touched, self.mirror.touched = self.mirror.touched, {}
-        if self.config.peers in touched:
-            self._meet_peers(now)
-        for record in touched.values():
-            self._sync(record, now)
-
-    def _sync(self, record: ServiceRecord, now: float) -> None:
-        if record.moved:
-            record.moved = False
-            self._sync_ports(record, now)
-        elif self._watched_closely(record):
-            for book in record.books.values():
-                self._hasten(record, book, now)
-        for book in record.books.values():
-            self._docket.add(record, book)
-
-    def _sync_ports(self, record: ServiceRecord, now: float) -> None:
-        """Begins, changes and ends the books of what the Service and its slices imply."""
-        found = implied(record.service, record.slices.values(), self.config.scope)
-        if found.skipped != record.skipped:
-            names, before = map(str, found.skipped), map(str, record.skipped)
-            self.skipped_dials += Counter(names) - Counter(before)
-            record.skipped = found.skipped
-        wanted = {port.port.port: port for port in found.ports}
-        for number in record.books.keys() - wanted.keys():
-            self._drop(record.books.pop(number))
-        for number, port in wanted.items():
-            book = record.books.get(number)
-            if book is None:
-                book = record.books[number] = PortBook(port)
-            used, book.implied = book.usable, port
-            local = record.service is not None and record.service.internal_traffic_local
-            book.expect(self.config.node, local=local and self.config.on_node)
-            self._sync_tracks(record, book, used, now)
-
-    def _sync_tracks(
-        self, record: ServiceRecord, book: PortBook, before: frozenset[Edge], now: float
-    ) -> None:
-        """Begins and ends the edges' tracks; `before` is what the ClusterIP led to until now."""
-        wanted: dict[Edge, Endpoint | None] = dict.fromkeys(book.implied.cluster_ips)
-        wanted |= self._sharing.mine(book)
-        usable = book.usable
-        moved = usable != before or self._watched_closely(record)
-        for edge in [e for e in book.tracks if e.kind is not Kind.CANDIDATE and e not in wanted]:
-            book.tracks.pop(edge).gone = True
-        for edge, endpoint in wanted.items():
-            known = book.tracks.get(edge)
-            if known is not None and known.serves(endpoint):
-                known.endpoint = endpoint
-                continue
-            if known is not None:
-                known.gone = True
-            since = record.since
-            if endpoint is not None:
-                since = record.endpoint_since.get(edge.address, BEFORE_US)
-            book.tracks[edge] = Track(edge, endpoint, since)
-            self._rounds.soon(book.tracks[edge], now, self._pace(record, book, edge.kind)[0])
-        if before and before.isdisjoint(usable):
-            for track in book.of_kind(Kind.SERVICE):
-                track.level, track.outcome = Level.NEW, None  # it leads elsewhere altogether
-        if moved:
-            self._hasten(record, book, now)
-
-    def _hasten(self, record: ServiceRecord, book: PortBook, now: float) -> None:
-        """Dials the ClusterIP soon, since what it leads to is changing."""
-        gap, _ = self._pace(record, book, Kind.SERVICE)
-        for track in book.of_kind(Kind.SERVICE):
-            self._rounds.soon(track, now, gap)
-
-    def _meet_peers(self, now: float) -> None:
-        """Takes the live daemons from the peers' Service; if they changed, shares anew."""
-        record = self.mirror.services.get(self.config.peers or ("", ""))
-        held = record.held_endpoints() if record else ()
-        alive = {e.node for e in held if e.node and not e.terminating}
-        if self._sharing.meet(alive, (book for _, book in self.books())):
-            for other, book in self.books():
-                self._sync_tracks(other, book, book.usable, now)
-                self._docket.add(other, book)
-
-    def _drop(self, book: PortBook) -> None:
-        for track in book.tracks.values():
-            track.gone = True
-        self._docket.drop(book)
 
     # From tracks to dials.
 
@@ -229,13 +145,6 @@ class World:
         record, running = self.mirror.services[key], self.mirror.rollouts_of(key)
         started, settle = self.started, self.config.settle
         return blame.phase(record, track, running, now, started=started, settle=settle)
-
-    def _watched_closely(self, record: ServiceRecord) -> bool:
-        """In a rollout and the linger time after, in which the proxies must have caught up."""
-        service = record.service
-        if service is None or not self.mirror.rollouts:
-            return False
-        return bool(self.mirror.rollouts_of((service.namespace, service.name)))
 
     # From outcomes to verdicts.
 
@@ -303,7 +212,7 @@ class World:
         book.asked_at = now
         outrun = filter(book.outran, book.of_kind(Kind.SERVICE, Kind.ENDPOINT))
         for track in islice(outrun, SIBLINGS_ASKED):
-            self._rounds.soon(track, now, self._pace(record, book, track.edge.kind)[0])
+            self._rounds.soon(track, now, self._roster.pace(record, book, track.edge.kind)[0])
 
     def _again(
         self, record: ServiceRecord, book: PortBook, track: Track, now: float, *, heard: bool
@@ -314,7 +223,7 @@ class World:
         """
         if self.config.once:
             return
-        gap, track.period = self._pace(record, book, track.edge.kind)
+        gap, track.period = self._roster.pace(record, book, track.edge.kind)
         candidate = track.edge.kind is Kind.CANDIDATE
         unsure = heard and track.level in UNSURE and not candidate
         unsure = unsure and not self._expects_nothing(track)
@@ -324,17 +233,6 @@ class World:
         if unsure:
             wait = min(wait, self.cadence.confirm_after(gap))
         self._rounds.again(track, now, wait, gap, unsure=unsure)
-
-    def _pace(self, record: ServiceRecord, book: PortBook, kind: Kind) -> tuple[float, float]:
-        """Seconds between our dials of such an edge: at least the first, usually the second."""
-        cadence = self._sharing.cadence
-        if kind is not Kind.SERVICE:
-            return cadence.endpoint_gap, cadence.endpoint_period
-        addresses, close = len(book.implied.cluster_ips), self._watched_closely(record)
-        return (
-            cadence.service_gap(addresses, close=close),
-            cadence.service_period(addresses, close=close),
-        )
 
     def _blame(
         self, record: ServiceRecord, book: PortBook, dial: Dial, outcome: Outcome, now: float
@@ -349,7 +247,7 @@ class World:
             if failed:
                 total = rollout.workload, dial.edge.key.service, outcome.result
                 self.mirror.rollout_failures[total] += 1
-        _, period = self._pace(record, book, Kind.SERVICE)
+        _, period = self._roster.pace(record, book, Kind.SERVICE)
         waited = now - dial.at
         blame.removal(record, book, outcome.result, dial.at, period, running, waited=waited)
 

@@ -1,0 +1,139 @@
+"""Which edges are dialed, and how often: books and tracks, kept in line with the Services.
+
+The Mirror says what the cluster implies, the Sharing what of it is ours; here a Service's change
+begins, moves and ends the records of its ports and edges, and asks for the dials it calls for.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+
+from probe.core.docket import Docket
+from probe.core.edges import Edge, Endpoint, Kind, implied
+from probe.core.health import Level
+from probe.core.ledger import BEFORE_US, PortBook, ServiceRecord, Track
+from probe.core.mirror import Mirror
+from probe.core.rounds import Config, Rounds
+from probe.core.sharing import Sharing
+
+
+class Roster:
+    """The books and tracks of one World. `skipped_dials` counts what is not dialed, by reason."""
+
+    def __init__(
+        self, config: Config, mirror: Mirror, sharing: Sharing, rounds: Rounds, docket: Docket
+    ) -> None:
+        self._config = config
+        self._mirror = mirror
+        self._sharing = sharing
+        self._rounds = rounds
+        self._docket = docket
+        self.skipped_dials: Counter[str] = Counter()
+
+    def books(self) -> Iterator[tuple[ServiceRecord, PortBook]]:
+        for record in self._mirror.services.values():
+            for book in record.books.values():
+                yield record, book
+
+    def follow(self, now: float) -> None:
+        """Brings books and tracks in line with the Services that were touched."""
+        touched, self._mirror.touched = self._mirror.touched, {}
+        if self._config.peers in touched:
+            self._meet_peers(now)
+        for record in touched.values():
+            self._sync(record, now)
+
+    def _sync(self, record: ServiceRecord, now: float) -> None:
+        if record.moved:
+            record.moved = False
+            self._sync_ports(record, now)
+        elif self.watched_closely(record):
+            for book in record.books.values():
+                self._hasten(record, book, now)
+        for book in record.books.values():
+            self._docket.add(record, book)
+
+    def _sync_ports(self, record: ServiceRecord, now: float) -> None:
+        """Begins, changes and ends the books of what the Service and its slices imply."""
+        found = implied(record.service, record.slices.values(), self._config.scope)
+        if found.skipped != record.skipped:
+            names, before = map(str, found.skipped), map(str, record.skipped)
+            self.skipped_dials += Counter(names) - Counter(before)
+            record.skipped = found.skipped
+        wanted = {port.port.port: port for port in found.ports}
+        for number in record.books.keys() - wanted.keys():
+            self._drop(record.books.pop(number))
+        for number, port in wanted.items():
+            book = record.books.get(number)
+            if book is None:
+                book = record.books[number] = PortBook(port)
+            used, book.implied = book.usable, port
+            local = record.service is not None and record.service.internal_traffic_local
+            book.expect(self._config.node, local=local and self._config.on_node)
+            self._sync_tracks(record, book, used, now)
+
+    def _sync_tracks(
+        self, record: ServiceRecord, book: PortBook, before: frozenset[Edge], now: float
+    ) -> None:
+        """Begins and ends the edges' tracks; `before` is what the ClusterIP led to until now."""
+        wanted: dict[Edge, Endpoint | None] = dict.fromkeys(book.implied.cluster_ips)
+        wanted |= self._sharing.mine(book)
+        usable = book.usable
+        moved = usable != before or self.watched_closely(record)
+        for edge in [e for e in book.tracks if e.kind is not Kind.CANDIDATE and e not in wanted]:
+            book.tracks.pop(edge).gone = True
+        for edge, endpoint in wanted.items():
+            known = book.tracks.get(edge)
+            if known is not None and known.serves(endpoint):
+                known.endpoint = endpoint
+                continue
+            if known is not None:
+                known.gone = True
+            since = record.since
+            if endpoint is not None:
+                since = record.endpoint_since.get(edge.address, BEFORE_US)
+            book.tracks[edge] = Track(edge, endpoint, since)
+            self._rounds.soon(book.tracks[edge], now, self.pace(record, book, edge.kind)[0])
+        if before and before.isdisjoint(usable):
+            for track in book.of_kind(Kind.SERVICE):
+                track.level, track.outcome = Level.NEW, None  # it leads elsewhere altogether
+        if moved:
+            self._hasten(record, book, now)
+
+    def _hasten(self, record: ServiceRecord, book: PortBook, now: float) -> None:
+        """Dials the ClusterIP soon, since what it leads to is changing."""
+        gap, _ = self.pace(record, book, Kind.SERVICE)
+        for track in book.of_kind(Kind.SERVICE):
+            self._rounds.soon(track, now, gap)
+
+    def _meet_peers(self, now: float) -> None:
+        """Takes the live daemons from the peers' Service; if they changed, shares anew."""
+        record = self._mirror.services.get(self._config.peers or ("", ""))
+        held = record.held_endpoints() if record else ()
+        alive = {e.node for e in held if e.node and not e.terminating}
+        if self._sharing.meet(alive, (book for _, book in self.books())):
+            for other, book in self.books():
+                self._sync_tracks(other, book, book.usable, now)
+                self._docket.add(other, book)
+
+    def _drop(self, book: PortBook) -> None:
+        for track in book.tracks.values():
+            track.gone = True
+        self._docket.drop(book)
+
+    def pace(self, record: ServiceRecord, book: PortBook, kind: Kind) -> tuple[float, float]:
+        """Seconds between our dials of such an edge: at least the first, usually the second."""
+        cadence = self._sharing.cadence
+        if kind is not Kind.SERVICE:
+            return cadence.endpoint_gap, cadence.endpoint_period
+        addresses, close = len(book.implied.cluster_ips), self.watched_closely(record)
+        return (
+            cadence.service_gap(addresses, close=close),
+            cadence.service_period(addresses, close=close),
+        )
+
+    def watched_closely(self, record: ServiceRecord) -> bool:
+        """In a rollout and the linger time after, in which the proxies must have caught up."""
+        service = record.service
+        if service is None or not self._mirror.rollouts:
+            return False
+        return bool(self._mirror.rollouts_of((service.namespace, service.name)))
