@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 from collections import Counter
 from collections.abc import Generator
 from dataclasses import dataclass, field
@@ -12,6 +13,10 @@ from tests.cluster.binaries import SIMPLE, WHOLE, find
 
 # pytest-asyncio asks for the current event loop; Python 3.11 would make one that nobody closes.
 asyncio.set_event_loop(None)
+
+# Who is started in the background of a shell has Ctrl-C ignored, and so have the commands that the
+# tests start, and then send it to.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 STRICT = "PROBE_TESTS_NO_SKIP"
 """Set by .ci/run, which installs what the optional tests need: there a skip is a failure."""
