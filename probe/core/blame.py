@@ -39,8 +39,12 @@ def phase(
 
 def broken_before(book: PortBook, rollout: Rollout) -> bool:
     """Whether this Service port failed steadily already when the rollout began."""
-    steady = book.judgement.verdict in FAILING and book.judgement.verdict is not Verdict.DRAIN_RACE
-    return steady and book.judged_since < rollout.started
+    return _failed_already(book) and book.judged_since < rollout.started
+
+
+def _failed_already(book: PortBook) -> bool:
+    verdict = book.judgement.verdict
+    return verdict in FAILING and verdict is not Verdict.DRAIN_RACE
 
 
 def removal(
@@ -55,14 +59,16 @@ def removal(
 ) -> None:
     """Lays a ClusterIP dial begun at `at` to the endpoint that was being removed, if it failed.
 
-    Not while an endpoint in use fails by itself. We dial this ClusterIP every `period` seconds,
-    and our dials meet this node's proxy: those of other nodes tell nothing of it. While this dial
-    `waited` for its answer we made no other, so that much more may have gone unseen.
+    Not while an endpoint in use fails by itself or the port has failed already, and not where only
+    removed ones are left: no proxy could have sent it elsewhere. We dial this ClusterIP every
+    `period` seconds, and our dials meet this node's proxy: those of other nodes tell nothing of
+    it. While this dial `waited` for its answer we made no other, so that much more may have gone
+    unseen.
     """
-    if result not in REMOVED or not record.removals:
+    if result not in REMOVED or not record.removals or book.fallback:
         return
-    found = rollouts.attribute(record.removals, at)
-    if found is None or _fails_by_itself(book):
+    found = rollouts.attribute([r for r in record.removals if r.at >= book.since], at)
+    if found is None or _fails_by_itself(book) or _failed_already(book):
         return
     found.last_failure = at
     book.drain_failures = [*book.drain_failures[1 - DRAIN_FAILURES_KEPT :], at]

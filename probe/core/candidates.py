@@ -5,10 +5,10 @@ from collections.abc import Iterable
 from probe.core.edges import BLOCKING_PORTS, Kind
 from probe.core.evidence import Candidate
 from probe.core.health import State
-from probe.core.kube import Workload
 from probe.core.ledger import CandidatePlan, PortBook, ServiceRecord, View, state
 from probe.core.ports import CANDIDATES_MAX
 from probe.core.results import Result
+from probe.core.workloads import Workload
 
 CANDIDATE_ENDPOINTS = 3
 """Endpoints on which candidate ports are dialed: enough to see that they agree."""

@@ -9,7 +9,10 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from probe.core.edges import Endpoint, Service, ServicePort
-from probe.core.kube import Workload
+from probe.core.workloads import Workload
+
+UNSEEN = "earlier values were not seen"
+"""In the detail of a change that stands for an edit before our time."""
 
 
 class ChangeKind(StrEnum):
@@ -72,7 +75,7 @@ def last_write(service: Service, at: float) -> Change | None:
     """The Service's newest write by its managedFields: who and when, the old values unseen."""
     if service.author is None:
         return None
-    detail = f"last written with {_ports_text(service.ports)}; earlier values were not seen"
+    detail = f"last written with {_ports_text(service.ports)}; {UNSEEN}"
     return _of_service(service, at, ChangeKind.SERVICE_EDIT, detail)
 
 

@@ -102,6 +102,16 @@ class Service:
         return not self.cluster_ips
 
 
+class Hints(NamedTuple):
+    """The zones and nodes that should use an endpoint."""
+
+    zones: tuple[str, ...] = ()
+    nodes: tuple[str, ...] = ()
+
+
+NO_HINTS = Hints()
+
+
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """One backend as its slice tells it; nil conditions are resolved as the API documents them."""
@@ -112,7 +122,7 @@ class Endpoint:
     terminating: bool
     node: str
     pod: str
-    zones: tuple[str, ...] = ()
+    hints: Hints = NO_HINTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,10 +291,11 @@ def _numbers(slice_: EndpointSlice, port: ServicePort, skipped: list[Skip]) -> I
 
 
 def _better(old: Endpoint | None, new: Endpoint) -> Endpoint:
-    """Of two copies in two slices (one is being moved) the one that kube-proxy would use."""
+    """Of two in two slices the one that kube-proxy would use: one is being moved, or the address
+    of a pod that terminates went to another pod already (pkg/proxy/endpointslicecache.go)."""
     if old is None:
         return new
-    return max(old, new, key=lambda e: (e.ready, e.serving, not e.terminating))
+    return max(old, new, key=lambda e: (not e.terminating, e.ready, e.serving))
 
 
 def _listed(address: str, networks: Sequence[Network]) -> bool:

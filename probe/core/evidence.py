@@ -1,6 +1,7 @@
 """All that is known of one Service port at one moment: what a verdict is read off."""
 
 from dataclasses import dataclass, field
+from math import inf
 
 from probe.core.results import Result
 
@@ -31,7 +32,12 @@ class Evidence:
     for how long the API server has been away, if that makes failures doubtful. `usable` are all
     endpoints that take traffic, `undialed` those outside of what we may dial, `elsewhere` those
     that other daemons dial, not we. `unresolved` tells that ready pods are there and
-    none of them has the target port by that name.
+    none of them has the target port by that name. `starting` tells that somebody has just had the
+    first pods made, `rolling` that a workload behind the Service rolls. `removed_ago` is how many
+    seconds ago an endpoint was last removed, `answered_ago` since when the ClusterIP has not
+    connected. `node` is ours; `cause` what the failing endpoints share with those of other Services
+    ("node/NAME") and `shared` the sentence that says so. `mesh` is on the path to the pods;
+    `policies` are the NetworkPolicies that select the pods and leave us out.
     """
 
     target_port: str = ""
@@ -55,6 +61,8 @@ class Evidence:
     drain_failures: int = 0
     new: bool = False
     scaled_to_zero: bool = False
+    starting: bool = False
+    rolling: bool = False
     unresolved: bool = False
     has_selector: bool = True
     recent_dials: int = 0
@@ -62,6 +70,13 @@ class Evidence:
     undialed: int = 0
     elsewhere: int = 0
     details: tuple[str, ...] = field(default=())
+    removed_ago: float = inf
+    answered_ago: float = 0.0
+    node: str = ""
+    cause: str = ""
+    shared: str = ""
+    mesh: str = ""
+    policies: tuple[str, ...] = ()
 
     @property
     def needed(self) -> int:

@@ -1,27 +1,44 @@
 """Records -> evidence: what was dialed of a Service port, counted for its verdict."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from math import inf
 
 from probe.core.candidates import candidates
 from probe.core.edges import Kind
 from probe.core.evidence import Evidence
 from probe.core.health import Level, State
-from probe.core.ledger import PortBook, ServiceRecord, Track, View, state
+from probe.core.ledger import PortBook, ServiceRecord, Track, View, rejected, state
+from probe.core.nodepaths import NodePaths, is_silent
 from probe.core.results import Result
+from probe.core.surroundings import Surroundings
+from probe.core.workloads import Workload
 
 
 def evidence(
-    record: ServiceRecord, book: PortBook, view: View, *, scaled_to_zero: bool
+    record: ServiceRecord,
+    book: PortBook,
+    view: View,
+    paths: NodePaths,
+    around: Surroundings,
+    workloads: Collection[Workload],
+    *,
+    scaled_to_zero: bool,
+    starting: bool = False,
+    rolling: bool = False,
 ) -> Evidence:
-    """What judge() needs to know of this Service port at this moment."""
+    """What judge() needs to know of this Service port at this moment; `workloads` are those whose
+    pods the Service selects."""
     service = record.service
-    endpoints = [t for t in book.tracks.values() if book.leads_to(t.edge)]
+    led = [t for t in book.tracks.values() if book.leads_to(t.edge)]
+    endpoints = [t for t in led if not _leaves(t, around)]
     vips = [t for t in book.of_kind(Kind.SERVICE) if book.connects(t.edge)]
     tracks = (*endpoints, *vips)
     states = {t.edge: state(t, record, book, view) for t in tracks}
     dialed = [t for t in endpoints if _tells(states[t.edge])]
     down = [t for t in dialed if states[t.edge] is State.DOWN]
-    vip_down = [t for t in vips if states[t.edge] is State.DOWN]
+    behind = [t for t in vips if _tells_nothing(t, endpoints, book, view)]
+    vip_down = [t for t in vips if states[t.edge] is State.DOWN and t not in behind]
+    cause, shared = _shared(down or vip_down, paths, around)
     asked = list(book.of_kind(Kind.CANDIDATE))
     faults = [t.fault for t in book.tracks.values() if t.fault is not None]
     barred = sum(book.leads_to(edge) for edge in book.implied.barred)
@@ -31,17 +48,19 @@ def evidence(
         expected=len(endpoints),
         dialed=len(dialed),
         up=sum(states[t.edge] is State.UP for t in dialed),
-        down=_results(down),
+        down=_results(down, view),
         undecided=sum(
             states[t.edge] is State.FAILING or (t.outcome is None and t.fault is None)
             for t in endpoints
         )
         + sum(t.outcome is None and t.fault is None for t in vips)
-        + sum(states[t.edge] in (State.UP, State.DOWN) and book.outran(t) for t in tracks),
+        + sum(states[t.edge] in (State.UP, State.DOWN) and book.outran(t) for t in tracks)
+        + sum(states[t.edge] is State.DOWN and not down for t in behind)
+        + sum(paths.in_doubt(t) for t in down),
         settling=sum(states[t.edge] is State.EXCLUDED for t in endpoints),
         vips=len(vips),
         vips_dialed=sum(_tells(states[t.edge]) for t in vips),
-        vip_down=_results(vip_down),
+        vip_down=_results(vip_down, view),
         candidates=candidates(record, book),
         candidates_pending=any(t.outcome is None for t in asked),
         invalid=tuple(found.text for found in book.implied.invalid),
@@ -52,13 +71,33 @@ def evidence(
         drain_failures=sum(view.now - at < view.linger for at in book.drain_failures),
         new=view.now - record.since < view.settle,
         scaled_to_zero=scaled_to_zero,
+        starting=starting,
+        rolling=rolling,
         unresolved=not book.implied.edges and any(e.ready for e in record.held_endpoints()),
         has_selector=service is not None and bool(service.selector),
         recent_dials=book.recent_dials,
         recent_retransmits=book.recent_retransmits,
         undialed=barred,
-        elsewhere=book.leading - len(endpoints) - barred,
+        elsewhere=book.leading - len(led) - barred,
         details=tuple(_sentence(t) for t in (*down, *vip_down) if t.outcome),
+        removed_ago=view.now - max((r.at for r in record.removals), default=-inf),
+        answered_ago=view.now - book.last_success.get(Kind.SERVICE, view.now),
+        node=paths.own,
+        cause=cause,
+        shared=shared,
+        mesh=around.mesh_of_service(service, workloads),
+        policies=_policies(record, down, around, workloads),
+    )
+
+
+def _tells_nothing(vip: Track, endpoints: list[Track], book: PortBook, view: View) -> bool:
+    """Whether kube-proxy is not to blame for a failure of the ClusterIP yet: it follows the
+    endpoints with some delay, and the last pods that end may have stopped meanwhile."""
+    if not book.fallback:
+        return book.catching_up(vip, view.now)
+    return not any(
+        t.dialed_at >= vip.dialed_at and t.outcome and t.outcome.result is Result.CONNECTED
+        for t in endpoints
     )
 
 
@@ -78,8 +117,58 @@ def _tells(found: State) -> bool:
     return found not in (State.EXCLUDED, State.UNKNOWN)
 
 
-def _results(tracks: list[Track]) -> tuple[Result, ...]:
-    return tuple(t.outcome.result for t in tracks if t.outcome is not None)
+def _results(tracks: list[Track], view: View) -> tuple[Result, ...]:
+    return tuple(
+        Result.REJECTED if rejected(t, view) else t.outcome.result
+        for t in tracks
+        if t.outcome is not None
+    )
+
+
+def _policies(
+    record: ServiceRecord,
+    down: list[Track],
+    around: Surroundings,
+    workloads: Collection[Workload],
+) -> tuple[str, ...]:
+    """The NetworkPolicies that leave us out of every port that fails."""
+    ports = {t.edge.dial_port for t in down}
+    found = [around.policies_leaving_out(record.service, workloads, port) for port in ports]
+    return tuple(dict.fromkeys(name for names in found for name in names)) if all(found) else ()
+
+
+def _leaves(track: Track, around: Surroundings) -> bool:
+    """Whether a silent endpoint went with its node, which somebody removes."""
+    if not is_silent(track) or track.endpoint is None or not track.endpoint.node:
+        return False
+    return around.leaving(track.endpoint.node)
+
+
+def _shared(down: list[Track], paths: NodePaths, around: Surroundings) -> tuple[str, str]:
+    """What the failing edges share with those of other Services: a cause and its sentence."""
+    if paths.cut_off and all(map(is_silent, down)):
+        others = len(paths.dead)
+        return f"node/{paths.own}", (
+            f"nothing on the {others} other nodes answers node {paths.own}, "
+            f"for {paths.services(paths.dead)} Services"
+        )
+    nodes = {t.endpoint.node if t.endpoint and is_silent(t) else "" for t in down}
+    said = [_why_silent(node, paths, around) for node in sorted(nodes)]
+    if not said or not all(said):
+        return "", ""
+    return f"node/{min(nodes)}", " and ".join(said)
+
+
+def _why_silent(node: str, paths: NodePaths, around: Surroundings) -> str:
+    """The sentence for a node whose endpoints are silent for a reason of its own; else ""."""
+    if not node:
+        return ""
+    with_it = paths.services((node,))
+    doubt = around.doubtful(node)
+    if node not in paths.dead:
+        return doubt
+    what = f"nothing on node {node} answers, for {with_it} Services"
+    return f"{what}; {doubt}" if doubt else what
 
 
 def _sentence(track: Track) -> str:

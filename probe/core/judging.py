@@ -30,7 +30,9 @@ def judge(book: PortBook, found: Evidence, view: View, confirm_after: float) -> 
     `confirm_after` is in how many seconds a failure is dialed again.
     """
     old = book.judgement
-    new = _held(book, found, view, confirm_after) or verdicts.judge(found)
+    new = verdicts.judge(found)
+    if _waits(found, old, new, view, confirm_after, book):
+        new = old
     if view.stale_seconds is not None and new.verdict in FAILING and new is not old:
         away = f"the API server is away for {view.stale_seconds:.0f} s: endpoints may have moved"
         new = replace(new, summary=f"{new.summary}; {away}")
@@ -47,13 +49,27 @@ def calm(book: PortBook, found: Evidence) -> bool:
     return healthy and not found.settling and not found.pending
 
 
-def _held(book: PortBook, found: Evidence, view: View, confirm_after: float) -> Judgement | None:
-    """The old judgement while dials under way decide the new one, for a bounded time."""
-    if not found.pending:
+def _waits(
+    found: Evidence,
+    old: Judgement,
+    new: Judgement,
+    view: View,
+    confirm_after: float,
+    book: PortBook,
+) -> bool:
+    """Whether the old judgement stands, for a bounded time, while dials under way decide the new
+    one, or a rollout takes one failure through others on its way to the end of it."""
+    if not found.pending and not (found.rolling and _only_changes(old, new)):
         book.held_since = None
-        return None
+        return False
     if book.held_since is None:
         book.held_since = view.now
     limit = view.interval + CONFIRM_DIALS * (view.timeout + confirm_after)
     over = view.now - book.held_since > limit
-    return None if over and view.stale_seconds is None else book.judgement
+    return not over or view.stale_seconds is not None
+
+
+def _only_changes(old: Judgement, new: Judgement) -> bool:
+    """Whether one failure becomes another one; a drain race is none that could end otherwise."""
+    steady = FAILING - {Verdict.DRAIN_RACE}
+    return old.verdict is not new.verdict and old.verdict in steady and new.verdict in FAILING

@@ -19,11 +19,11 @@ from probe.core.edges import (
     Service,
     Skip,
 )
-from probe.core.expect import Expectation, expected
+from probe.core.expect import Expectation, Place, answers, expected
 from probe.core.health import STATES, Level, State
 from probe.core.results import FAILURES, Outcome, Result
 from probe.core.rollouts import Phase, Removal
-from probe.core.verdicts import Judgement, Verdict
+from probe.core.verdicts import PROXY_PATIENCE, Judgement, Verdict
 
 STALE_SECONDS = 120.0
 """Design: a failure while discovery has been away this long accuses nobody."""
@@ -38,13 +38,19 @@ BEFORE_US = -inf
 """Since when something is there that the first list held: one number for all of them."""
 
 
+PROXY_SYNC = 5.0
+"""Seconds after which kube-proxy has surely followed a change where it follows at all: its
+minSyncPeriod of 1 s and the time that a large set of rules takes it. Chosen."""
+
+
 @dataclass(slots=True)
 class Track:
     """One edge. `since` is our first sight of the endpoint, or BEFORE_US.
 
     `outcome` is the last one that says something about the edge; a local fault does not, and
-    stands in `fault` until a dial succeeds in being one. `placed` is whether
-    it has taken its place in the interval, after a first round that is quicker than the others.
+    stands in `fault` until a dial succeeds in being one. `rejected_at` is when a dial began that
+    met a reject rule: hosts limit their ICMP errors, so that later ones time out. `placed` is
+    whether it has taken its place in the interval, after a first round quicker than the others.
     """
 
     edge: Edge
@@ -56,6 +62,7 @@ class Track:
     outcome: Outcome | None = None
     fault: Outcome | None = None
     dialed_at: float = -inf
+    rejected_at: float = -inf
     dials: int = 0
     sent: float = -inf
     in_flight: bool = False
@@ -85,13 +92,16 @@ CountKey = tuple[Kind, str, Result, Phase]
 class PortBook:
     """One Service port: its edges' tracks, its counts since discovery, its verdict.
 
-    `leading` counts the endpoints that the ClusterIP leads to at this node and that should answer,
-    `idle` are the others, `anywhere` counts those that it leads to at some node; `connecting` are
-    the families whose ClusterIP should answer. publishNotReadyAddresses makes endpoints ready that
-    do not serve: traffic goes there, and nobody knows whether it should succeed.
+    `leading` counts the endpoints that take traffic of this node and should answer, `idle` are the
+    others; where hints leave the ClusterIP here only some of them, `hinted` are these. `anywhere`
+    counts the endpoints that some node uses; `connecting` are the families whose ClusterIP should
+    answer. With `fallback` only endpoints that terminate are left: traffic has nowhere else to go.
+    `since` is our first sight of the port, or BEFORE_US; `moved_at` is when the endpoints in use
+    last changed under us, `moving_since` when they began to after they had long stayed the same.
     """
 
     implied: PortEdges
+    since: float = BEFORE_US
     tracks: dict[Edge, Track] = field(default_factory=dict)
     counts: Counter[CountKey] = field(default_factory=Counter)
     retransmits: Counter[Kind] = field(default_factory=Counter)
@@ -106,47 +116,67 @@ class PortBook:
     held_since: float | None = None
     turned_at: float = -inf
     asked_at: float = -inf
+    moved_at: float = -inf
+    moving_since: float = -inf
     anywhere: int = 0
+    fallback: bool = False
     leading: int = 0
     idle: frozenset[Edge] = NO_EDGES
+    hinted: frozenset[Edge] = NO_EDGES
     connecting: tuple[str, ...] = ()
     ranks: dict[Edge, int] = field(default_factory=dict)
 
     def of_kind(self, *kinds: Kind) -> Iterator[Track]:
         return (t for t in self.tracks.values() if t.edge.kind in kinds)
 
-    def expect(self, node: str, *, local: bool) -> None:
+    def expect(self, here: Place, *, local: bool) -> None:
         """Recomputes what ClusterIP dials should meet, for each family there is."""
         families = {e.family for e in self.implied.cluster_ips}
         families |= {edge.family for edge in self.implied.edges}
         told = {
             family: expected(
-                (b for b in self.implied.backends() if b[0].family == family), node, local=local
+                (b for b in self.implied.backends() if b[0].family == family), here, local=local
             )
             for family in sorted(families)
         }
         self.anywhere = sum(found.anywhere for found in told.values())
-        used = [backend for found in told.values() for backend in found.usable]
-        leading = {edge for edge, endpoint in used if endpoint.serving}
-        self.leading = len(leading)
-        self.idle = (
-            frozenset(edge for edge in self.implied.edges if edge not in leading) or NO_EDGES
+        leading = {
+            edge for found in told.values() for edge, endpoint in found.usable if answers(endpoint)
+        }
+        self.fallback = all(
+            endpoint.terminating for found in told.values() for _, endpoint in found.usable
         )
-        idle = {edge.family for edge, endpoint in used if not endpoint.serving}
+        self.leading = len(leading)
+        self.idle = frozenset(e for e in self.implied.edges if e not in leading) or NO_EDGES
+        self.hinted = NO_EDGES
+        if any(found.led != found.usable for found in told.values()):
+            led = frozenset(edge for found in told.values() for edge, _ in found.led)
+            self.hinted = led & leading
         self.connecting = tuple(
-            family
-            for family, found in told.items()
-            if found.expectation is Expectation.CONNECT and family not in idle
+            family for family, found in told.items() if found.expectation is Expectation.CONNECT
         )
 
     def leads_to(self, edge: Edge) -> bool:
-        """Whether the ClusterIP leads to this endpoint of the port at this node."""
+        """Whether this endpoint of the port takes traffic of this node, and should answer."""
         return edge.kind is Kind.ENDPOINT and edge not in self.idle
 
     @property
     def usable(self) -> frozenset[Edge]:
         """The endpoints that the ClusterIP leads to at this node, and that should answer."""
-        return frozenset(edge for edge in self.implied.edges if edge not in self.idle)
+        return self.hinted or frozenset(e for e in self.implied.edges if e not in self.idle)
+
+    def moved(self, now: float) -> None:
+        """The endpoints in use have changed: kube-proxy has yet to follow."""
+        if now - self.moved_at > PROXY_PATIENCE:
+            self.moving_since = now
+        self.moved_at = now
+
+    def catching_up(self, track: Track, now: float) -> bool:
+        """Whether this ClusterIP was dialed too soon after the endpoints changed to tell anything
+        of kube-proxy. Where they never come to rest, that is no excuse for ever."""
+        if track.outcome is None or now - self.moving_since > PROXY_PATIENCE:
+            return False
+        return track.dialed_at < self.moved_at + PROXY_SYNC
 
     def outran(self, track: Track) -> bool:
         """Whether an edge of this port turned after this one was dialed: together they would tell
@@ -234,19 +264,30 @@ def state(track: Track, record: ServiceRecord, book: PortBook, view: View) -> St
 def _excluded(
     track: Track, record: ServiceRecord, book: PortBook, view: View, *, failing: bool
 ) -> bool:
-    """A failure counts only if its dial was begun when the edge had settled."""
+    """A failure counts only if its dial was begun when the edge had settled, and no pod's that is
+    left only to end: it stops listening before its slice says that it is gone."""
     if track.edge.kind is Kind.CANDIDATE:
         return False
     if track.edge.kind is Kind.SERVICE:
-        told, since = book.connects(track.edge), record.since
+        told, since = book.connects(track.edge), book.since
     else:
-        told, since = book.leads_to(track.edge), track.since
+        told, since = book.leads_to(track.edge) and not (failing and book.fallback), track.since
     return not told or (failing and track.dialed_at - since < view.settle)
 
 
 def fresh(track: Track, view: View) -> bool:
     """Whether the edge's last dial still tells something."""
-    if track.outcome is None:
+    return track.outcome is not None and _recent(track.dialed_at, track, view)
+
+
+def rejected(track: Track, view: View) -> bool:
+    """Whether a reject rule answers for the edge: its last dial met one, or timed out after one
+    that did, since hosts send no more than an ICMP error a second (net.ipv4.icmp_ratelimit)."""
+    if track.outcome is None or track.outcome.result not in (Result.REJECTED, Result.TIMEOUT):
         return False
+    return _recent(track.rejected_at, track, view)
+
+
+def _recent(at: float, track: Track, view: View) -> bool:
     period = max(track.period, view.interval) + view.timeout
-    return view.now - track.dialed_at <= FRESH_PERIODS * period
+    return view.now - at <= FRESH_PERIODS * period

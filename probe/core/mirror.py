@@ -13,11 +13,12 @@ from math import inf
 from probe.core import changes, kube, rollouts
 from probe.core.changes import Change, ChangeKind
 from probe.core.edges import Endpoint, EndpointSlice, Service, ServiceKey
-from probe.core.kube import Workload
 from probe.core.ledger import ServiceRecord
 from probe.core.results import Result
 from probe.core.rollouts import REMOVAL_WINDOW, Removal, Rollout, WorkloadKey
 from probe.core.selection import LabelIndex, selects
+from probe.core.surroundings import Altered, Surroundings
+from probe.core.workloads import REPLICA_SET, Workload
 
 CHANGES_KEPT = 1000
 ROLLOUTS_KEPT = 100
@@ -26,6 +27,7 @@ KINDS = {
     kube.DEPLOYMENTS.name: "Deployment",
     kube.STATEFUL_SETS.name: "StatefulSet",
     kube.DAEMON_SETS.name: "DaemonSet",
+    kube.REPLICA_SETS.name: REPLICA_SET,
 }
 
 
@@ -36,19 +38,22 @@ class Mirror:
     `rollout_failures` counts failed ClusterIP dials by workload, Service and result, for as long
     as the Service is there. `touched` collects the records whose edges or facts may have changed,
     gone ones too, for the World to take. A record may stand without its Service (slices can be
-    seen first) and is then not dialed. `namespaces` are those that are listed one by one; with
-    none, one list is the whole of what there is to see.
+    seen first) and is then not dialed. `surroundings` are what is known of nodes and namespaces;
+    `node` is ours. `namespaces` are those that are listed one by one; with none, one list is the
+    whole of what there is to see.
     """
 
-    def __init__(self, linger: float, namespaces: Collection[str] = ()) -> None:
+    def __init__(self, linger: float, namespaces: Collection[str] = (), *, node: str = "") -> None:
         self.services: dict[ServiceKey, ServiceRecord] = {}
         self.workloads: dict[WorkloadKey, Workload] = {}
+        self._raised: dict[WorkloadKey, float] = {}
         self.rollouts: dict[WorkloadKey, Rollout] = {}
         self.finished: deque[Rollout] = deque(maxlen=ROLLOUTS_KEPT)
         self.changes: deque[Change] = deque(maxlen=CHANGES_KEPT)
         self.endpoint_changes: deque[Change] = deque(maxlen=CHANGES_KEPT)
         self.listed: set[tuple[str, str]] = set()
         self.touched: dict[ServiceKey, ServiceRecord] = {}
+        self.surroundings = Surroundings()
         self.lags: list[float] = []
         self.rollout_failures: Counter[tuple[WorkloadKey, str, Result]] = Counter()
         self._owners: dict[tuple[str, str], ServiceKey] = {}
@@ -56,6 +61,7 @@ class Mirror:
         self._selection = LabelIndex()
         self._namespaces = frozenset(namespaces)
         self._linger = linger
+        self._node = node
         self._now = -inf
 
     @property
@@ -103,10 +109,9 @@ class Mirror:
         """The workloads whose pods the Service selects."""
         return self._selection.workloads_of(service)
 
-    def scaled_to_zero(self, service: Service | None) -> bool:
-        """Whether somebody wants no pod behind this Service."""
-        wanted = [w.replicas for w in self.workloads_of(service)] if service else []
-        return bool(wanted) and not any(wanted)
+    def raised_at(self, workloads: Iterable[Workload]) -> float:
+        """When the last of these was made, or scaled up from zero, before our eyes."""
+        return max((self._raised.get(rollouts.key_of(w), -inf) for w in workloads), default=-inf)
 
     def rollouts_of(self, key: ServiceKey) -> tuple[Rollout, ...]:
         """Rollouts behind this Service that run or ended less than the linger time ago."""
@@ -125,6 +130,9 @@ class Mirror:
         return (*self.rollouts_of(key), *islice(over, 1))
 
     def _apply(self, event: kube.Event, now: float) -> Iterator[Change]:
+        if self.surroundings.holds(event.resource):
+            self._look_around(self.surroundings.apply(event))
+            return
         match event:
             case kube.Listed():
                 listed = event.resource, event.namespace
@@ -204,9 +212,13 @@ class Mirror:
         if old == workload:
             return
         self.workloads[key] = workload
+        if workload.replicas and (old is None or not old.replicas):
+            self._raised[key] = now
         self._selection.replace_workload(old, workload)
         behind = self.services_of(workload)
         self._touch(workload.namespace, behind)
+        if workload.kind == REPLICA_SET:  # listed now and then: when it changed is not known
+            return
         rollout = self.rollouts.get(key)
         running = rollout is not None and rollout.ended is None
         edits = list(changes.workload_changes(old, workload, behind, now, running=running))
@@ -232,6 +244,7 @@ class Mirror:
                     del self.services[namespace, name]
         else:
             gone = self.workloads.pop((KINDS[resource], namespace, name), None)
+            self._raised.pop((KINDS[resource], namespace, name), None)
             if gone is not None:
                 self._selection.replace_workload(gone, None)
                 self._touch(namespace, self.services_of(gone))
@@ -244,6 +257,20 @@ class Mirror:
     def _touch(self, namespace: str, names: Iterable[str]) -> None:
         found = ((namespace, name) for name in names)
         self.touched.update((key, self.services[key]) for key in found if key in self.services)
+
+    def _look_around(self, altered: Altered) -> None:
+        """Has those judged anew that stand in what was altered; their edges may be other ones only
+        where zones decide which endpoints we are led to."""
+        if not any(altered):
+            return
+        moved = self._node in altered.zones
+        for key, record in self.services.items():
+            if moved and any(e.hints.zones for e in record.held_endpoints()):
+                self._move(key, record)
+            elif key[0] in altered.namespaces or (
+                altered.nodes and any(e.node in altered.nodes for e in record.held_endpoints())
+            ):
+                self.touched[key] = record
 
     def _forget_failures(self, namespace: str, service: str) -> None:
         gone = [k for k in self.rollout_failures if k[0][1] == namespace and k[1] == service]

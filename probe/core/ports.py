@@ -7,8 +7,9 @@ arguments (`--port=8080`, `-listen :8080`). Only declared ports are ever dialed 
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from probe.core import listening
 from probe.core.targets import PORT_MAX, address_fault, numeric
 
 CANDIDATES_MAX = 8
@@ -37,18 +38,15 @@ class Declared:
 
 
 _AUXILIARY_WORD = re.compile(
-    r"(^|[^a-z])(metrics?|prom|prometheus|health|healthz|healthcheck|ready|live|liveness|readiness"
-    r"|probes?|admin|debug|pprof|status|stats|envoy|proxy)([^a-z]|$)"
+    r"(^|[^a-z])(metrics?|prom|prometheus|monitoring|exporter|telemetry|jmx|health|healthz|healthcheck"
+    r"|ready|live|liveness|readiness|probes?|actuator|management|mgmt|admin|debug|pprof|status|stats"
+    r"|sidecar|envoy|istio|linkerd|proxy)([^a-z]|$)"
 )
-_MESH_SIDECARS = frozenset({"istio-proxy", "linkerd-proxy", "envoy", "kuma-sidecar", "osm-proxy"})
-
-_LISTEN_KEY = re.compile(
-    r"(^|_)(LISTEN|BIND|SERVE)(_|$)|(^|_)(PORTS?)$|^(ADDR|ADDRESS|LISTEN)$", re.IGNORECASE
+_MESH_SIDECARS = frozenset(
+    {"istio-proxy", "linkerd-proxy", "envoy", "kuma-sidecar", "osm-proxy", "consul-dataplane"}
 )
-_PORT_VALUE = re.compile(r"^(?:.*:)?(\d{1,5})$")
-_LISTEN_FLAG = re.compile(
-    r"^--?(?:[a-z0-9]+[-_.])*(?:port|listen|bind|addr|address)(?:[-_.](?:addr|address|port))?$"
-)
+_ASIDE = re.compile(r"(^|-)(metrics|exporter|sidecar|reloader)(-|$)")
+"""Containers that charts put beside the application (`metrics`, `config-reloader`)."""
 
 _DESTINATION_KEY = re.compile(
     r"(URL|URI|ADDR|ADDRESS|HOST|TARGET|ENDPOINT|UPSTREAM|BACKEND|SERVER|REMOTE|PEER)S?$",
@@ -60,50 +58,59 @@ _HOST_OF_VALUE = re.compile(
 
 
 def declared(containers: Iterable[Container]) -> tuple[Declared, ...]:
-    """All declared TCP ports, each once (the most telling source first), at most CANDIDATES_MAX."""
+    """All declared TCP ports, each once (the most telling source first), at most CANDIDATES_MAX.
+
+    A port that only a probe names is auxiliary where others are declared: an application that
+    answers its probe on a port of its own may be dead on the others.
+    """
     found: dict[int, Declared] = {}
-    for container in containers:
-        aside = container.sidecar or container.name in _MESH_SIDECARS
+    probed: dict[int, Declared] = {}
+    for container, aside in _with_asides(list(containers)):
         for port, source, name in _declarations(container):
-            auxiliary = aside or _AUXILIARY_WORD.search(name.lower().replace("_", "-")) is not None
+            auxiliary = aside or _is_auxiliary(name)
             old = found.get(port)
             if 0 < port <= PORT_MAX and (old is None or (old.auxiliary and not auxiliary)):
                 found[port] = Declared(port, source, auxiliary)
-    return tuple(found.values())[:CANDIDATES_MAX]
+        for port, name in _probe_ports(container):
+            if 0 < port <= PORT_MAX:
+                auxiliary = aside or _is_auxiliary(name)
+                probed.setdefault(port, Declared(port, f"probe port {port}", auxiliary))
+    if any(not d.auxiliary for d in found.values()):
+        probed = {port: replace(d, auxiliary=True) for port, d in probed.items()}
+    ordered = sorted({**probed, **found}.values(), key=lambda d: (d.auxiliary, d.port in probed))
+    return tuple(ordered)[:CANDIDATES_MAX]
+
+
+def _with_asides(containers: list[Container]) -> Iterator[tuple[Container, bool]]:
+    """The containers, and whether each stands beside the application rather than being it."""
+    sure = [c.sidecar or c.name in _MESH_SIDECARS for c in containers]
+    named = [_ASIDE.search(c.name) is not None for c in containers]
+    alone = all(s or n for s, n in zip(sure, named, strict=True))  # an exporter's own Deployment
+    for container, is_sure, is_named in zip(containers, sure, named, strict=True):
+        yield container, is_sure or (is_named and not alone)
+
+
+def _is_auxiliary(name: str) -> bool:
+    return _AUXILIARY_WORD.search(name.lower().replace("_", "-")) is not None
 
 
 def _declarations(container: Container) -> Iterator[tuple[int, str, str]]:
     """Port, where it was found, and the name under which it goes there."""
+    others = dict(container.env)
     for key, value in container.env:
-        if _LISTEN_KEY.search(key):
-            for port in _listen_ports(value):
-                yield port, f"env {key}={value}", key
-    for port, flag in _flag_ports(container.args):
-        yield port, f"argument {flag}", flag
+        for port in listening.of_variable(key, value, others):
+            yield port, f"env {key}={value}", key
+    for port, said in listening.of_arguments(container.args):
+        yield port, f"argument {said}", said
     for name, port in container.ports:
         yield port, f"containerPort {name or port}", name
+
+
+def _probe_ports(container: Container) -> Iterator[tuple[int, str]]:
+    """Port, and its name if the probe calls it by one."""
     names = dict(container.ports)
-    for probe_port in container.probe_ports:
-        number = probe_port if isinstance(probe_port, int) else names.get(probe_port, 0)
-        yield number, f"probe port {probe_port}", "" if isinstance(probe_port, int) else probe_port
-
-
-def _listen_ports(value: str) -> Iterator[int]:
-    for part in value.split(","):
-        if match := _PORT_VALUE.match(part.strip()):
-            yield int(match[1])
-
-
-def _flag_ports(args: tuple[str, ...]) -> Iterator[tuple[int, str]]:
-    """`--port=8080` in one argument, `-listen :8080` in two."""
-    for i, arg in enumerate(args):
-        flag, equals, value = arg.partition("=")
-        if not _LISTEN_FLAG.match(flag):
-            continue
-        if not equals:
-            value = args[i + 1] if i + 1 < len(args) else ""
-        for port in _listen_ports(value):
-            yield port, f"{flag}{equals or ' '}{value}"
+    for port in container.probe_ports:
+        yield (port, "") if isinstance(port, int) else (names.get(port, 0), port)
 
 
 def invalid_destinations(containers: Iterable[Container]) -> tuple[tuple[str, str], ...]:
@@ -115,13 +122,15 @@ def invalid_destinations(containers: Iterable[Container]) -> tuple[tuple[str, st
     found: dict[tuple[str, str], None] = {}
     for container in containers:
         for key, value in container.env:
-            listens = _LISTEN_KEY.search(key) is not None
+            listens = bool(listening.of_name(key, value))
             if listens or not (_DESTINATION_KEY.search(key) or "://" in value):
                 continue
             if reason := _destination_fault(value.strip()):
                 found["env", f"container {container.name}: env {key}={value}: {reason}"] = None
-        for arg in container.args:
-            if "://" in arg and (reason := _destination_fault(arg.partition("=")[2] or arg)):
+        for position, arg in enumerate(container.args):
+            if "://" not in arg or listening.listens_there(container.args, position):
+                continue
+            if reason := _destination_fault(arg.partition("=")[2] or arg):
                 found["args", f"container {container.name}: argument {arg}: {reason}"] = None
     return tuple(found)
 

@@ -6,11 +6,15 @@ our monotonic receipt into them, since the core itself never knows the time of d
 
 from collections.abc import Callable, Iterable
 from datetime import datetime
+from itertools import islice
+from math import inf
 from typing import Any
 
 from probe.core.advice import advice
 from probe.core.changes import Change, ChangeKind, last_write
 from probe.core.edges import Edge, Kind, Service, ServiceKey
+from probe.core.incident import SERVICES_KEPT, Incident
+from probe.core.incidents import Incidents
 from probe.core.ledger import PortBook, ServiceRecord, Track, state
 from probe.core.results import Icmp, Outcome
 from probe.core.rollouts import Rollout
@@ -24,14 +28,19 @@ Clock = Callable[[float], datetime]
 CHANGES_SHOWN = 20
 
 
-def services(world: World, now: float, clock: Clock, vantage: str) -> Json:
-    """Every known Service with its verdict, and the worst of them at this moment.
+def services(world: World, now: float, clock: Clock, vantage: str, namespace: str = "") -> Json:
+    """Every known Service, of one namespace if given, with its verdict, and the worst of them at
+    this moment.
 
     "services" is an iterator: a large cluster's would take longer than the dials may wait, so they
     are told one by one, each as it is when it is asked for. Those that are gone then are left out.
     """
     told = _changes_by_service(world)
-    known = sorted((key, r) for key, r in world.mirror.services.items() if r.service is not None)
+    known = sorted(
+        (key, record)
+        for key, record in world.mirror.services.items()
+        if record.service is not None and namespace in ("", key[0])
+    )
     verdict = worst({b.judgement.verdict for _, r in known for b in r.books.values()})
     return {
         "services": (
@@ -62,6 +71,7 @@ def _service(
     rollouts = world.mirror.last_rollouts_of(key)
     return {
         "service": {"namespace": key[0], "name": key[1]},
+        "spec": _spec(record.service),
         "sources": [{"node": world.config.node, "vantage": vantage}],
         "verdict": str(verdict),
         "summary": worst_book.judgement.summary if worst_book else _nothing(record.service, record),
@@ -72,6 +82,15 @@ def _service(
         "advice": list(
             dict.fromkeys(a for b in books for a in advice(record.service, b, rollouts))
         ),
+    }
+
+
+def _spec(service: Service) -> Json:
+    """What it is, as a person names it; headless has no "cluster_ips"."""
+    return {
+        "type": service.type,
+        "cluster_ips": list(service.cluster_ips),
+        "selector": dict(service.selector),
     }
 
 
@@ -196,11 +215,26 @@ def change(change: Change, clock: Clock) -> Json:
     }
 
 
-def changes(world: World, clock: Clock) -> Json:
-    """All remembered changes, newest first, and the rollouts with what they cost."""
-    rollouts = [*world.mirror.finished, *world.mirror.rollouts.values()]
+def changes(
+    world: World, clock: Clock, *, after: float = -inf, namespace: str = "", service: str = ""
+) -> Json:
+    """All remembered changes, newest first, and the rollouts with what they cost: those since the
+    moment `after`, of a namespace or a Service if not ""."""
+
+    def meant(where: str, services: tuple[str, ...]) -> bool:
+        return namespace in ("", where) and (not service or service in services)
+
+    rollouts = [
+        r
+        for r in (*world.mirror.finished, *world.mirror.rollouts.values())
+        if meant(r.workload[1], r.services) and (r.ended is None or r.ended >= after)
+    ]
     return {
-        "changes": [change(c, clock) for c in world.mirror.newest_changes()],
+        "changes": [
+            change(c, clock)
+            for c in world.mirror.newest_changes()
+            if c.at >= after and meant(c.namespace, c.services)
+        ],
         "rollouts": [rollout(r, clock) for r in sorted(rollouts, key=lambda r: -r.started)],
     }
 
@@ -219,6 +253,70 @@ def rollout(rollout: Rollout, clock: Clock) -> Json:
         "removal_lag_seconds": lag,
         "removal_lag_error_seconds": round(rollout.error, 3) if lag is not None else None,
         "recommended_drain_seconds": rollout.recommended_drain,
+    }
+
+
+def incidents(
+    found: Incidents,
+    node: str,
+    now: float,
+    clock: Clock,
+    *,
+    since: float | None = None,
+    namespace: str = "",
+    service: str = "",
+) -> Json:
+    """What this node sees and saw: open ones first, the newest first; those that were open at some
+    time in the last `since` seconds, and concern such Services. "incidents" is an iterator, as of
+    `services`; "untracked" counts failing Service ports for which there was no room."""
+
+    def meant(known: Incident) -> bool:
+        if since is not None and known.closed is not None and known.closed < now - since:
+            return False
+        return (not namespace and not service) or any(
+            namespace in ("", key[0]) and service in ("", key[1]) for key in known.taken()
+        )
+
+    return {
+        "node": node,
+        "incidents": (incident(known, node, now, clock) for known in found.told() if meant(known)),
+        "untracked": len(found.untracked),
+    }
+
+
+def incident(known: Incident, node: str, now: float, clock: Clock) -> Json:
+    """One incident. "kind" of its cause is service, node, proxy or self; "services" names some of
+    those that it takes along, "service_count" counts them all."""
+    kind, _, name = known.cause.partition("/")
+    services = islice(known.taken().items(), SERVICES_KEPT)
+
+    def time(at: float | None) -> str | None:
+        return None if at is None else rfc3339(clock(at))
+
+    return {
+        "id": known.id,
+        "state": "open" if known.closed is None else "closed",
+        "cause": {"kind": kind or "service", "name": name or "/".join(known.lead[:2])},
+        "verdict": str(known.judgement.verdict),
+        "first_verdict": str(known.first),
+        "worst_verdict": str(known.worst),
+        "summary": known.judgement.summary,
+        "services": [
+            {"namespace": key[0], "name": key[1], "ports": ports} for key, ports in services
+        ],
+        "service_count": known.services,
+        "most_services": known.most,
+        "opened": time(known.opened),
+        "updated": time(known.updated),
+        "closed": time(known.closed),
+        "seconds": round((now if known.closed is None else known.closed) - known.opened, 1),
+        "quiet_since": time(known.quiet_since) if known.closed is None else None,
+        "evidence_away_since": time(known.away_since),
+        "flaps": known.flaps,
+        "ending": known.ending if known.closed is not None else None,
+        "change": change(known.change, clock) if known.change is not None else None,
+        "advice": list(known.advice),
+        "node": node,
     }
 
 

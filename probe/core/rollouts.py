@@ -12,9 +12,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 from math import ceil
 
-from probe.core.kube import Workload
 from probe.core.results import Result
 from probe.core.words import Word
+from probe.core.workloads import Workload
 
 REMOVAL_WINDOW = 60.0
 """Seconds after a removal in which a ClusterIP failure may still be laid to it: four times the

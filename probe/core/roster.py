@@ -9,9 +9,11 @@ from collections.abc import Iterator
 
 from probe.core.docket import Docket
 from probe.core.edges import Edge, Endpoint, Kind, implied
+from probe.core.expect import Place
 from probe.core.health import Level
 from probe.core.ledger import BEFORE_US, PortBook, ServiceRecord, Track
 from probe.core.mirror import Mirror
+from probe.core.nodepaths import NodePaths
 from probe.core.rounds import Config, Rounds
 from probe.core.sharing import Sharing
 
@@ -20,13 +22,20 @@ class Roster:
     """The books and tracks of one World. `skipped_dials` counts what is not dialed, by reason."""
 
     def __init__(
-        self, config: Config, mirror: Mirror, sharing: Sharing, rounds: Rounds, docket: Docket
+        self,
+        config: Config,
+        mirror: Mirror,
+        sharing: Sharing,
+        rounds: Rounds,
+        docket: Docket,
+        paths: NodePaths,
     ) -> None:
         self._config = config
         self._mirror = mirror
         self._sharing = sharing
         self._rounds = rounds
         self._docket = docket
+        self._paths = paths
         self.skipped_dials: Counter[str] = Counter()
 
     def books(self) -> Iterator[tuple[ServiceRecord, PortBook]]:
@@ -62,14 +71,24 @@ class Roster:
         wanted = {port.port.port: port for port in found.ports}
         for number in record.books.keys() - wanted.keys():
             self._drop(record.books.pop(number))
+        here = self._here()
         for number, port in wanted.items():
             book = record.books.get(number)
             if book is None:
-                book = record.books[number] = PortBook(port)
+                book = PortBook(port, since=max(record.since, record.edited_at))
+                record.books[number] = book
+            book.since = max(book.since, record.since)  # made anew, perhaps
             used, book.implied = book.usable, port
             local = record.service is not None and record.service.internal_traffic_local
-            book.expect(self._config.node, local=local and self._config.on_node)
+            book.expect(here, local=local and self._config.on_node)
             self._sync_tracks(record, book, used, now)
+
+    def _here(self) -> Place:
+        """Where we dial from; outside of the cluster no rule of a node's kube-proxy holds."""
+        if not self._config.on_node:
+            return Place()
+        node = self._config.node
+        return Place(node, self._mirror.surroundings.zone_of(node))
 
     def _sync_tracks(
         self, record: ServiceRecord, book: PortBook, before: frozenset[Edge], now: float
@@ -79,6 +98,8 @@ class Roster:
         wanted |= self._sharing.mine(book)
         usable = book.usable
         moved = usable != before or self.watched_closely(record)
+        if usable != before and book.tracks and not self._config.once:
+            book.moved(now)
         for edge in [e for e in book.tracks if e.kind is not Kind.CANDIDATE and e not in wanted]:
             book.tracks.pop(edge).gone = True
         for edge, endpoint in wanted.items():
@@ -88,11 +109,12 @@ class Roster:
                 continue
             if known is not None:
                 known.gone = True
-            since = record.since
+            since = book.since
             if endpoint is not None:
                 since = record.endpoint_since.get(edge.address, BEFORE_US)
-            book.tracks[edge] = Track(edge, endpoint, since)
-            self._rounds.soon(book.tracks[edge], now, self.pace(record, book, edge.kind)[0])
+            book.tracks[edge] = track = Track(edge, endpoint, since)
+            self._paths.begun(track)
+            self._rounds.soon(track, now, self.pace(record, book, edge.kind)[0])
         if before and before.isdisjoint(usable):
             for track in book.of_kind(Kind.SERVICE):
                 track.level, track.outcome = Level.NEW, None  # it leads elsewhere altogether
@@ -108,8 +130,14 @@ class Roster:
     def _meet_peers(self, now: float) -> None:
         """Takes the live daemons from the peers' Service; if they changed, shares anew."""
         record = self._mirror.services.get(self._config.peers or ("", ""))
-        held = record.held_endpoints() if record else ()
+        held = list(record.held_endpoints()) if record else []
         alive = {e.node for e in held if e.node and not e.terminating}
+        service = record.service if record else None
+        self._mirror.surroundings.meet(
+            service,
+            self._mirror.workloads_of(service) if service else (),
+            (e.address for e in held if e.node == self._config.node),
+        )
         if self._sharing.meet(alive, (book for _, book in self.books())):
             for other, book in self.books():
                 self._sync_tracks(other, book, book.usable, now)

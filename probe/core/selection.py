@@ -4,7 +4,7 @@ may hold thousands of both."""
 from typing import TypeVar
 
 from probe.core.edges import Service
-from probe.core.kube import Workload
+from probe.core.workloads import Workload
 
 Label = tuple[str, str, str]
 """A namespace, and a label's key and value in it."""

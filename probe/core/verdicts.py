@@ -64,6 +64,12 @@ LOSSY_DIALS = 3
 day is normal (SNAT races, kubernetes/kubernetes#76699), one in twenty is a fault. Chosen."""
 
 
+PROXY_PATIENCE = 30.0
+"""Seconds after a removal, or of silence, from which a ClusterIP that answers no dial has a
+kube-proxy that does not follow. One that does is behind by 10 to 15 s at worst (the incident that
+this project began with), by its minSyncPeriod of 1 s at best."""
+
+
 @dataclass(frozen=True, slots=True)
 class Judgement:
     """A verdict with its sentence.
@@ -81,13 +87,23 @@ class Judgement:
     cause: str = ""
 
 
+CAUSES = {
+    Verdict.PROBE_FAULT: "self/{e.node}",
+    Verdict.NODE_PATH: "{e.cause}",
+    Verdict.PROXY_STALE: "proxy/{e.node}",
+}
+"""The cause of the verdicts that are not one Service's alone."""
+
+
 def judge(evidence: Evidence) -> Judgement:
     """The first row of TABLE that fits, with its sentence filled in."""
     for verdict, fits, sentence in TABLE:
         if fits(evidence):
             port = evidence.accepting[0].port if verdict is Verdict.PORT_MISMATCH else None
-            on_purpose = verdict is Verdict.NO_ENDPOINTS and evidence.scaled_to_zero
-            return Judgement(verdict, sentence(evidence), port, on_purpose)
+            wanted = evidence.scaled_to_zero or evidence.starting
+            on_purpose = verdict is Verdict.NO_ENDPOINTS and wanted
+            cause = CAUSES.get(verdict, "").format(e=evidence)
+            return Judgement(verdict, sentence(evidence), port, on_purpose, cause)
     raise AssertionError("the last row fits everything")
 
 
@@ -109,6 +125,11 @@ def _unknown(e: Evidence) -> bool:
     return e.vips_dialed == 0 and e.vips > 0 and not e.down
 
 
+def _drain_race(e: Evidence) -> bool:
+    stale = bool(e.vip_down) and max(e.removed_ago, e.answered_ago) > PROXY_PATIENCE
+    return e.drain_failures > 0 and not e.down and not stale
+
+
 def _port_mismatch(e: Evidence) -> bool:
     return e.all_are(Result.REFUSED) and len(e.accepting) == 1
 
@@ -126,13 +147,18 @@ TABLE: tuple[tuple[Verdict, Callable[[Evidence], bool], Callable[[Evidence], str
         lambda e: f"{e.invalid[0]}; it was not dialed",
     ),
     (
+        Verdict.NODE_PATH,
+        lambda e: bool(e.cause),
+        lambda e: f"{_failing(e)}: {e.shared}",
+    ),
+    (
         Verdict.NO_ENDPOINTS,
         lambda e: e.usable == 0,
         lambda e: _why_no_endpoints(e),
     ),
     (
         Verdict.DRAIN_RACE,
-        lambda e: e.drain_failures > 0 and not e.down,
+        _drain_race,
         lambda e: (
             f"{e.drain_failures} dial{'s' * (e.drain_failures != 1)} failed while endpoints were "
             "being removed: "
@@ -149,7 +175,7 @@ TABLE: tuple[tuple[Verdict, Callable[[Evidence], bool], Callable[[Evidence], str
     ),
     (
         Verdict.NOT_LISTENING,
-        lambda e: e.all_are(Result.REFUSED),
+        lambda e: e.all_are(Result.REFUSED) and not e.policies,
         lambda e: (
             f"targetPort {e.target_port} is refused on {len(e.down)} of {e.expected} endpoints"
             + _about_candidates(e)
@@ -157,8 +183,8 @@ TABLE: tuple[tuple[Verdict, Callable[[Evidence], bool], Callable[[Evidence], str
     ),
     (
         Verdict.DENIED,
-        lambda e: e.all_are(Result.REJECTED),
-        lambda e: f"a reject rule answers for {len(e.down)} of {e.expected} endpoints" + _detail(e),
+        lambda e: e.all_are(Result.REJECTED) or (e.all_down and bool(e.policies)),
+        lambda e: _denied(e),
     ),
     (
         Verdict.BLACKHOLED,
@@ -192,6 +218,11 @@ TABLE: tuple[tuple[Verdict, Callable[[Evidence], bool], Callable[[Evidence], str
             "packets are being dropped on the way"
         ),
     ),
+    (
+        Verdict.MASKED,
+        lambda e: bool(e.mesh) and e.up + e.vips_dialed > 0,
+        lambda e: f"{_healthy(e)}, but the {e.mesh} mesh accepts every port: that proves nothing",
+    ),
     (Verdict.HEALTHY, lambda e: True, lambda e: _healthy(e)),
 )
 
@@ -215,6 +246,8 @@ def _why_unknown(e: Evidence) -> str:
 def _why_no_endpoints(e: Evidence) -> str:
     if e.scaled_to_zero:
         return "no endpoints: its workload is scaled to zero"
+    if e.starting:
+        return "no endpoints yet: its workload has just been scaled up from zero"
     if not e.has_selector:
         return (
             "no endpoints: the Service has no selector, "
@@ -223,6 +256,23 @@ def _why_no_endpoints(e: Evidence) -> str:
     if e.unresolved:
         return f"no endpoints: targetPort {e.target_port} is declared by no container of the pods"
     return "no usable endpoint: no pod that the selector matches is ready"
+
+
+def _failing(e: Evidence) -> str:
+    if e.down:
+        return f"{len(e.down)} of {e.expected} endpoints fail ({_counted(e.down)})"
+    return f"the ClusterIP fails ({_counted(e.vip_down)})"
+
+
+def _denied(e: Evidence) -> str:
+    if not e.policies:
+        return f"a reject rule answers for {len(e.down)} of {e.expected} endpoints" + _detail(e)
+    named = " and ".join(e.policies)
+    if len(e.policies) == 1:
+        said = f"NetworkPolicy {named} selects the pods and does not admit the prober"
+    else:
+        said = f"NetworkPolicies {named} select the pods and none admits the prober"
+    return f"{_failing(e)}: {said}"
 
 
 def _about_candidates(e: Evidence) -> str:
@@ -250,8 +300,8 @@ def _healthy(e: Evidence) -> str:
 
 def _endpoint_down(e: Evidence) -> str:
     if e.down:
-        return f"{len(e.down)} of {e.expected} endpoints fail ({_counted(e.down)})" + _detail(e)
-    vip = f"the ClusterIP fails ({_counted(e.vip_down)})"
+        return _failing(e) + _detail(e)
+    vip = _failing(e)
     if e.unseen:
         return (
             f"{vip}; {e.unseen} of its {e.expected + e.unseen} endpoints are not dialed from here"

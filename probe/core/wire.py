@@ -5,6 +5,7 @@ fields are what the API documents as optional, or what a broken object may lack.
 """
 
 from dataclasses import dataclass, field
+from typing import TypedDict
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,7 @@ class Meta:
     uid: str = ""
     resourceVersion: str = ""
     generation: int = 0
+    deletionTimestamp: str | None = None
     labels: dict[str, str] | None = None
     annotations: dict[str, str] | None = None
     managedFields: list[Manager] | None = None
@@ -72,11 +74,23 @@ class Ref:
 
 
 @dataclass(frozen=True, slots=True)
+class Hint:
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Hints:
+    forZones: list[Hint] | None = None
+    forNodes: list[Hint] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Endpoint:
     addresses: list[str] | None = None
     conditions: Conditions | None = None
     nodeName: str | None = None
     targetRef: Ref | None = None
+    hints: Hints | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +145,7 @@ class PodSpec:
     containers: list[Container] | None = None
     initContainers: list[Container] | None = None
     terminationGracePeriodSeconds: int | None = None
+    hostNetwork: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,3 +207,158 @@ class Workload:
     metadata: Meta
     spec: WorkloadSpec | None = None
     status: WorkloadStatus | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    kind: str = ""
+    controller: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OwnedMeta(Meta):
+    ownerReferences: list[Owner] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaSet(Workload):
+    metadata: OwnedMeta
+
+
+@dataclass(frozen=True, slots=True)
+class Taint:
+    key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeSpec:
+    unschedulable: bool | None = None
+    taints: list[Taint] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NodeStatus:
+    conditions: list[Condition] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    metadata: Meta
+    spec: NodeSpec | None = None
+    status: NodeStatus | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PodMeta:
+    name: str = ""
+    namespace: str = ""
+    resourceVersion: str = ""
+    deletionTimestamp: str | None = None
+    labels: dict[str, str] | None = None
+    annotations: dict[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Terminated:
+    exitCode: int = 0
+    signal: int | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerState:
+    waiting: Waiting | None = None
+    running: dict[str, str | None] | None = None
+    terminated: Terminated | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerStatus:
+    name: str = ""
+    ready: bool = False
+    restartCount: int = 0
+    state: ContainerState | None = None
+    lastState: ContainerState | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunningPodSpec(PodSpec):
+    nodeName: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PodStatus:
+    phase: str = ""
+    podIP: str | None = None
+    reason: str | None = None
+    conditions: list[Condition] | None = None
+    containerStatuses: list[ContainerStatus] | None = None
+    initContainerStatuses: list[ContainerStatus] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pod:
+    metadata: PodMeta
+    spec: RunningPodSpec | None = None
+    status: PodStatus | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Namespace:
+    metadata: Meta
+
+
+@dataclass(frozen=True, slots=True)
+class Expression:
+    key: str = ""
+    operator: str = ""
+    values: list[str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LabelSelector:
+    matchLabels: dict[str, str] | None = None
+    matchExpressions: list[Expression] | None = None
+
+
+# Two of the API's names are words of Python.
+IPBlock = TypedDict("IPBlock", {"cidr": str, "except": list[str] | None}, total=False)
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyPeer:
+    podSelector: LabelSelector | None = None
+    namespaceSelector: LabelSelector | None = None
+    ipBlock: IPBlock | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyPort:
+    port: int | str | None = None
+    endPort: int | None = None
+    protocol: str | None = None
+
+
+IngressRule = TypedDict(
+    "IngressRule",
+    {"from": list[PolicyPeer] | None, "ports": list[PolicyPort] | None},
+    total=False,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkPolicySpec:
+    podSelector: LabelSelector | None = None
+    policyTypes: list[str] | None = None
+    ingress: list[IngressRule] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkPolicy:
+    metadata: Meta
+    spec: NetworkPolicySpec | None = None

@@ -13,7 +13,7 @@ from probe.core import blame, judging, kube
 from probe.core.candidates import CANDIDATE_ENDPOINTS, candidate_plan
 from probe.core.changes import Change
 from probe.core.docket import Docket
-from probe.core.edges import Kind, PortKey
+from probe.core.edges import Kind, PortKey, ServiceKey
 from probe.core.gathering import evidence
 from probe.core.health import ACCUSING, CONTINUOUS, ONCE, TURNS, UNSURE, Level
 from probe.core.judging import Turn
@@ -25,12 +25,14 @@ from probe.core.ledger import (
     fresh,
 )
 from probe.core.mirror import Mirror
+from probe.core.nodepaths import NodePaths, is_silent
 from probe.core.results import FAILURES, Outcome, Result, refused_by_proxy
 from probe.core.rollouts import Phase
 from probe.core.roster import Roster
 from probe.core.rounds import CANDIDATE_ROUNDS, Config, Dial, Rounds
 from probe.core.schedule import Cadence
 from probe.core.sharing import Sharing
+from probe.core.workloads import Workload
 
 SIBLINGS_ASKED = 20
 """Edges of a Service port that are dialed out of turn when one of them turns. Arbitrary: enough
@@ -48,13 +50,20 @@ class World:
     def __init__(self, config: Config, now: float) -> None:
         self.config = config
         self.started = now
-        self.mirror = Mirror(config.linger, () if config.once else config.scope.namespaces)
+        namespaces = () if config.once else config.scope.namespaces
+        self.mirror = Mirror(config.linger, namespaces, node=config.node)
         self._sharing = Sharing(config)
         self.stale_seconds: float | None = None
         self._rounds = Rounds(config, now)
         self._steps = ONCE if config.once else CONTINUOUS
         self._docket = Docket(once=config.once)
-        self._roster = Roster(config, self.mirror, self._sharing, self._rounds, self._docket)
+        self._paths = NodePaths(
+            config.node, 0.0 if config.once else config.interval + config.timeout
+        )
+        self._roster = Roster(
+            config, self.mirror, self._sharing, self._rounds, self._docket, self._paths
+        )
+        self._unexplained: set[str] = set()
         self._aging: list[tuple[ServiceRecord, PortBook]] = []
         self._aged_at_once = 0
 
@@ -94,7 +103,15 @@ class World:
         self._roster.follow(now)
         self._docket.stir()
         self._age(now)
+        self._review_nodes(now)
         return found
+
+    def _review_nodes(self, now: float) -> None:
+        """Has the Services judged anew whose endpoints are on nodes that fell silent or answer."""
+        for key in self._paths.review(now):
+            record = self.mirror.services[key]
+            for book in record.books.values():
+                self._docket.add(record, book)
 
     def _age(self, now: float) -> None:
         """Has those judged anew whose dials have become stale; a part of all ports each second."""
@@ -120,6 +137,30 @@ class World:
             return False
         found = self._find(track.edge.key)
         return found is None or not found[1].connects(track.edge)
+
+    def ask(self, key: ServiceKey, now: float) -> None:
+        """Has every edge of the Service dialed again as soon as its target's cap allows.
+
+        Raises KeyError if the Service is not known.
+        """
+        record = self.mirror.services[key]
+        for book in record.books.values():
+            for track in book.tracks.values():
+                self._rounds.soon(track, now, self._roster.pace(record, book, track.edge.kind)[0])
+
+    def answered(self, key: ServiceKey, since: float) -> bool:
+        """Whether every edge that the Service's verdict is read off was dialed since then.
+
+        ClusterIPs from which nothing is expected are sampled, and not waited for.
+        """
+        record = self.mirror.services.get(key)
+        return record is None or all(
+            track.sent >= since and not track.in_flight
+            for book in record.books.values()
+            for track in book.tracks.values()
+            if book.leads_to(track.edge)
+            or (track.edge.kind is Kind.SERVICE and book.connects(track.edge))
+        )
 
     @property
     def waiting(self) -> int:
@@ -187,10 +228,14 @@ class World:
             accuses = (track.level, connected) in ACCUSING
             heard = not accuses or self.view(now).heard_since(track.dialed_at)
             track.outcome, track.fault, track.dialed_at = outcome, None, dial.at
+            if outcome.result is Result.REJECTED:
+                track.rejected_at = dial.at
             if dial.expected and heard:
                 level, track.level = track.level, self._steps[track.level, connected]
                 if (level, track.level) in TURNS:
                     self._ask_siblings(record, book, dial.at, now)
+                    self._ask_witnesses(track, now)
+                self._paths.met(track)
             if connected:
                 book.last_success[track.edge.kind] = now
                 # After a failure a lost SYN is the end of an outage, not loss.
@@ -213,6 +258,15 @@ class World:
         outrun = filter(book.outran, book.of_kind(Kind.SERVICE, Kind.ENDPOINT))
         for track in islice(outrun, SIBLINGS_ASKED):
             self._rounds.soon(track, now, self._roster.pace(record, book, track.edge.kind)[0])
+
+    def _ask_witnesses(self, track: Track, now: float) -> None:
+        """Dials other Services' pods on the node of an edge that has fallen silent: is it alone?"""
+        if not is_silent(track):
+            return
+        gap = self.cadence.endpoint_gap
+        for witness in self._paths.witnesses(track):
+            if witness.dialed_at < track.dialed_at:
+                self._rounds.soon(witness, now, gap)
 
     def _again(
         self, record: ServiceRecord, book: PortBook, track: Track, now: float, *, heard: bool
@@ -259,18 +313,38 @@ class World:
         confirm_after = cadence.confirm_after(cadence.endpoint_gap)
         turns = []
         for record, book in self._docket.take(now):
-            self._plan_candidates(record, book, view)
-            idle = not book.leading and self.mirror.scaled_to_zero(record.service)
-            found = evidence(record, book, view, scaled_to_zero=idle)
+            workloads = self.mirror.workloads_of(record.service) if record.service else []
+            self._plan_candidates(record, book, view, workloads)
+            if book.plan is not None and not workloads:
+                self._unexplained.add(book.implied.key.namespace)
+            idle = not book.leading and bool(workloads)
+            found = evidence(
+                record,
+                book,
+                view,
+                self._paths,
+                self.mirror.surroundings,
+                workloads,
+                scaled_to_zero=idle and not any(w.replicas for w in workloads),
+                starting=idle and self.mirror.raised_at(workloads) > now - view.settle,
+                rolling=self._roster.watched_closely(record),
+            )
             turn = judging.judge(book, found, view, confirm_after)
             if turn is not None:
                 turns.append(turn)
             self._docket.rest(record, book, restless=not judging.calm(book, found))
         return turns
 
-    def _plan_candidates(self, record: ServiceRecord, book: PortBook, view: View) -> None:
+    def wanted_replica_sets(self) -> set[str]:
+        """Namespaces, since the last call, in which all endpoints of a Service refuse and no
+        workload that we know is behind it: a ReplicaSet of its own may declare a port."""
+        wanted, self._unexplained = self._unexplained, set()
+        return wanted
+
+    def _plan_candidates(
+        self, record: ServiceRecord, book: PortBook, view: View, workloads: Iterable[Workload]
+    ) -> None:
         """Dials the declared ports, once per change, when every endpoint refuses the target."""
-        workloads = self.mirror.workloads_of(record.service) if record.service else ()
         plan = candidate_plan(record, book, view, workloads)
         if plan == book.plan:
             return

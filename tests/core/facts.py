@@ -4,11 +4,13 @@ from collections.abc import Callable, Iterable
 
 from probe.core import kube
 from probe.core.edges import (
+    NO_HINTS,
     Author,
     Edge,
     Endpoint,
     EndpointSlice,
     Family,
+    Hints,
     Kind,
     PortKey,
     Service,
@@ -16,11 +18,11 @@ from probe.core.edges import (
     SlicePort,
 )
 from probe.core.judging import Turn
-from probe.core.kube import Workload
 from probe.core.ports import Declared
 from probe.core.results import Icmp, Outcome, Result
 from probe.core.rounds import Config, Dial
 from probe.core.verdicts import Judgement
+from probe.core.workloads import Workload
 from probe.core.world import World
 
 NODE = "node-a"
@@ -80,6 +82,7 @@ def endpoint(
     terminating: bool = False,
     node: str = "node-b",
     pod: str | None = None,
+    hints: Hints = NO_HINTS,
 ) -> Endpoint:
     return Endpoint(
         address=address,
@@ -88,6 +91,7 @@ def endpoint(
         terminating=terminating,
         node=node,
         pod=f"pod-{address}" if pod is None else pod,
+        hints=hints,
     )
 
 

@@ -4,6 +4,7 @@ import pytest
 
 from probe.core import blame
 from probe.core.edges import Scope, implied
+from probe.core.expect import Place
 from probe.core.health import Level
 from probe.core.ledger import PortBook, ServiceRecord, Track
 from probe.core.results import Result
@@ -22,7 +23,7 @@ def rollout() -> Rollout:
 def port_of(*levels: Level) -> tuple[ServiceRecord, PortBook]:
     """A Service port whose endpoints have come so far, one of three pods having gone at NOW."""
     book = PortBook(implied(service(), [slice_of(*PODS)], Scope()).ports[0])
-    book.expect(NODE, local=False)
+    book.expect(Place(NODE), local=False)
     for pod, level in zip(PODS, levels, strict=False):
         book.tracks[edge(pod)] = Track(edge(pod), endpoint(pod), -inf, level=level)
     return ServiceRecord(service(), removals=[Removal("10.0.0.3", NOW)]), book

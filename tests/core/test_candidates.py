@@ -1,6 +1,5 @@
 from probe.core.candidates import candidate_plan
 from probe.core.edges import Kind, Scope, implied
-from probe.core.gathering import evidence
 from probe.core.health import Level
 from probe.core.ledger import (
     CandidatePlan,
@@ -8,7 +7,7 @@ from probe.core.ledger import (
     Track,
 )
 from probe.core.ports import CANDIDATES_MAX, Declared
-from tests.core.books import NOW, PODS, VIEW, book, refused, track
+from tests.core.books import NOW, PODS, VIEW, book, gathered, refused, track
 from tests.core.facts import (
     CONNECTED,
     DECLARED_8080,
@@ -62,7 +61,7 @@ def test_a_candidate_that_another_port_of_the_service_targets_is_not_eligible() 
         found.tracks[held.edge] = held
     other = implied(service(port(90, 9090)), [slice_of(*PODS, number=9090)], Scope()).ports[0]
     record.books[90] = PortBook(other)
-    said = evidence(record, found, VIEW, scaled_to_zero=False)
+    said = gathered(record, found)
 
     assert [(c.port, c.eligible) for c in said.candidates] == [
         (9090, False),

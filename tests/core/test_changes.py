@@ -9,7 +9,7 @@ from probe.core.changes import (
     workload_changes,
 )
 from probe.core.edges import Author, Endpoint, Service
-from probe.core.kube import Workload
+from probe.core.workloads import Workload
 from tests.core.facts import endpoint, leaving, port, service, workload
 
 ARGO = Author("argocd-controller", "2026-11-20T10:00:00Z")

@@ -50,6 +50,15 @@ def test_15_of_two_copies_the_one_that_takes_traffic_counts() -> None:
     assert kept.ready
 
 
+def test_35_where_an_address_was_given_on_before_its_pod_was_gone_the_new_pod_counts() -> None:
+    """As in kube-proxy's cache of slices, though the old one still serves."""
+    old, new = leaving("10.0.0.1"), endpoint("10.0.0.1", ready=False, pod="new")
+    slices = [slice_of(old, name="a"), slice_of(new, name="b")]
+    kept, *_ = implied(service(), slices, ANY).ports[0].endpoints
+
+    assert kept == new
+
+
 def test_15_a_slice_without_port_numbers_or_with_names_is_skipped_and_counted() -> None:
     no_ports = EndpointSlice("demo-app", "x", "backend-v1", "IPv4", (), (endpoint("10.0.0.1"),))
 

@@ -1,18 +1,146 @@
-from probe.core.edges import PortEdges
-from probe.core.gathering import evidence
-from probe.core.ledger import (
-    PortBook,
-    ServiceRecord,
-)
-from tests.core.books import VIEW
-from tests.core.facts import (
-    KEY,
-    port,
-)
+import pytest
+
+from probe.core import kube
+from probe.core.edges import Kind, PortEdges, PortKey
+from probe.core.health import Level
+from probe.core.ledger import PortBook, ServiceRecord, Track
+from probe.core.nodepaths import NodePaths
+from probe.core.nodes import Node
+from probe.core.results import Outcome, Result
+from probe.core.rollouts import Removal
+from probe.core.surroundings import Surroundings
+from tests.core.books import NOW, PODS, book, gathered, track
+from tests.core.facts import CONNECTED, KEY, NODE, REFUSED, REJECTED, TIMEOUT, VIP, edge, endpoint
+from tests.core.facts import port as service_port
+
+SILENT = [track(pod, Level.DOWN, TIMEOUT) for pod in PODS]
+
+
+def told(*nodes: Node) -> Surroundings:
+    """What is known when these nodes, and node-b, were listed, and node-b only if it is named."""
+    around = Surroundings()
+    around.apply(kube.Listed("nodes", (Node("node-b"),)))
+    around.apply(kube.Listed("nodes", nodes))
+    return around
+
+
+def dead(*names: str, own: str = NODE) -> NodePaths:
+    """Ways on which two Services of each of these nodes have long been silent."""
+    paths = NodePaths(own, 14.0)
+    for number, node in enumerate(names):
+        for service in ("backend-v1", "other"):
+            address = f"10.0.{number}.{len(service)}"
+            held = Track(
+                edge(address, key=PortKey("demo-app", service, 8080)),
+                endpoint(address, node=node),
+                0.0,
+                level=Level.DOWN,
+                outcome=TIMEOUT,
+                dialed_at=NOW - 30,
+            )
+            paths.begun(held)
+            paths.met(held)
+    list(paths.review(NOW))
+    assert paths.dead == {*names}
+    return paths
 
 
 def test_evidence_of_a_port_without_edges_is_empty() -> None:
-    found = PortBook(PortEdges(KEY, port(), (), (), (), frozenset(), ()))
-    said = evidence(ServiceRecord(), found, VIEW, scaled_to_zero=False)
+    found = PortBook(PortEdges(KEY, service_port(), (), (), (), frozenset(), ()))
+    said = gathered(ServiceRecord(), found)
 
     assert (said.usable, said.expected, said.vips, said.has_selector) == (0, 0, 0, False)
+
+
+def test_silent_endpoints_on_a_dead_node_share_its_cause() -> None:
+    said = gathered(*book(*SILENT), paths=dead("node-b"))
+
+    assert said.cause == "node/node-b"
+    assert said.shared == "nothing on node node-b answers, for 2 Services"
+
+
+def test_endpoints_that_refuse_share_nothing_with_a_dead_node() -> None:
+    refusing = [track(pod, Level.DOWN, REFUSED) for pod in PODS]
+    mixed = [SILENT[0], track(PODS[1], Level.DOWN, REFUSED)]
+
+    for held in (refusing, mixed, []):
+        assert gathered(*book(*held), paths=dead("node-b")).cause == ""
+
+
+def test_a_silent_cluster_ip_alone_shares_nothing_with_a_dead_node() -> None:
+    record, found = book(track(PODS[0], Level.UP, CONNECTED))
+    vip = Track(edge(VIP, kind=Kind.SERVICE), None, 0.0, level=Level.DOWN, outcome=TIMEOUT)
+    vip.dialed_at = NOW - 1
+    found.tracks[vip.edge] = vip
+
+    assert gathered(record, found, paths=dead("node-b")).cause == ""
+    assert gathered(record, found, paths=dead("node-b", "node-c")).cause == f"node/{NODE}"
+
+
+def test_when_our_own_node_is_cut_off_it_says_so() -> None:
+    said = gathered(*book(*SILENT), paths=dead("node-b", "node-c"))
+
+    assert said.cause == f"node/{NODE}"
+    assert said.shared == "nothing on the 2 other nodes answers node node-a, for 2 Services"
+
+
+def test_a_node_that_is_not_ready_explains_its_silent_endpoints() -> None:
+    unready = told(Node("node-b", ready=False))
+    both = gathered(*book(*SILENT), paths=dead("node-b"), around=unready)
+
+    assert gathered(*book(*SILENT), around=unready).shared == "node node-b is not ready"
+    assert both.shared == (
+        "nothing on node node-b answers, for 2 Services; node node-b is not ready"
+    )
+
+
+@pytest.mark.parametrize(
+    "around",
+    [told(Node("node-b", leaving="the cluster autoscaler removes it")), told()],
+    ids=["leaving", "gone"],
+)
+def test_36_silent_endpoints_of_a_node_that_is_removed_accuse_nobody(around: Surroundings) -> None:
+    said = gathered(*book(*SILENT), around=around)
+
+    assert (said.expected, said.down, said.elsewhere) == (0, (), 0)
+
+
+def test_36_endpoints_that_answer_from_such_a_node_are_counted() -> None:
+    held = [SILENT[0], track(PODS[1], Level.UP, CONNECTED)]
+
+    assert gathered(*book(*held), around=told()).up == 1
+
+
+def test_2_a_timeout_after_a_reject_is_the_reject_that_an_icmp_limit_swallowed() -> None:
+    limited = track(PODS[0], Level.DOWN, TIMEOUT)
+    limited.rejected_at = NOW - 11
+    long_ago = track(PODS[1], Level.DOWN, TIMEOUT)
+    long_ago.rejected_at = NOW - 3600
+
+    assert gathered(*book(limited, long_ago)).down == (Result.REJECTED, Result.TIMEOUT)
+
+
+@pytest.mark.parametrize("outcome", [REFUSED, REJECTED], ids=str)
+def test_other_results_are_what_they_are_whatever_was_before(outcome: Outcome) -> None:
+    held = track(PODS[0], Level.DOWN, outcome)
+    held.rejected_at = NOW - 1
+
+    assert gathered(*book(held)).down == (outcome.result,)
+
+
+def test_a_silent_edge_in_doubt_is_undecided() -> None:
+    paths = NodePaths(NODE, 14.0)
+    other = Track(edge("10.0.7.7", key=PortKey("demo-app", "other", 8080)), endpoint("10.0.7.7"), 0)
+    for held in (*SILENT, other):
+        paths.begun(held)
+        paths.met(held)
+
+    assert gathered(*book(*SILENT), paths=paths).undecided == 2
+
+
+def test_the_last_removal_is_the_one_that_counts() -> None:
+    record, found = book(*SILENT)
+    assert gathered(record, found).removed_ago == float("inf")
+    record.removals = [Removal("10.0.0.8", NOW - 40), Removal("10.0.0.9", NOW - 4)]
+
+    assert gathered(record, found).removed_ago == 4

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from probe.core import kube, wire
-from probe.core.edges import Endpoint, EndpointSlice, Service
-from probe.core.kube import BadObject, Workload
+from probe.core.edges import NO_HINTS, Endpoint, EndpointSlice, Hints, Service
+from probe.core.meta import BadObject
+from probe.core.workloads import Workload
 
 RESOURCES = {resource.name: resource for resource in kube.RESOURCES}
 META = {"name": "backend-v1", "namespace": "demo-app"}
@@ -118,7 +119,8 @@ def test_14_conditions_that_are_missing_mean_what_the_api_says() -> None:
     bare, unready = endpoint(), endpoint(conditions={"ready": False})
 
     assert (bare.ready, bare.serving, bare.terminating) == (True, True, False)
-    assert (unready.ready, unready.serving) == (False, False)
+    assert (unready.ready, unready.serving) == (False, True)
+    assert not endpoint(conditions={"serving": False}).serving
     assert endpoint(conditions={"ready": False, "serving": True, "terminating": True}).serving
 
 
@@ -127,6 +129,14 @@ def test_an_endpoint_knows_its_node_and_its_pod_but_no_other_kind_of_object() ->
 
     assert (found.node, found.pod) == ("n", "p")
     assert endpoint(targetRef={"kind": "Node", "name": "p"}).pod == ""
+
+
+def test_11_an_endpoint_keeps_the_zones_and_nodes_that_it_is_hinted_for() -> None:
+    both = {"forZones": [{"name": "b"}, {"name": "a"}, {}], "forNodes": [{"name": "n"}]}
+
+    assert endpoint(hints=both).hints == Hints(("a", "b"), ("n",))
+    assert endpoint(hints={"forZones": None}).hints == endpoint().hints == NO_HINTS
+    assert endpoint(hints=both).hints is endpoint(hints=both).hints  # one for all who have them
 
 
 def test_15_endpoints_without_an_address_are_left_out() -> None:
@@ -262,6 +272,28 @@ def test_rolling_and_stuck_are_read_off_the_status() -> None:
     assert not workload(status={}).stuck
 
 
+# Namespaces and policies.
+
+
+def test_a_namespace_is_told_by_its_name_alone() -> None:
+    found = fact("namespaces", {"metadata": {"name": "shop", "labels": {"a": "1"}}})
+
+    assert (found.namespace, found.name, found.labels) == ("", "shop", (("a", "1"),))
+    with pytest.raises(BadObject, match=r"metadata\.name is missing"):
+        fact("namespaces", {"metadata": {}})
+
+
+def test_a_network_policy_keeps_its_ingress() -> None:
+    rule = {"from": [{"ipBlock": {"cidr": "10.0.0.0/8", "except": None}}], "ports": None}
+    found = fact("networkpolicies", {"metadata": META, "spec": {"ingress": [rule]}})
+
+    ((peer,),) = [rule.peers for rule in found.ingress]
+    assert {"namespace": found.namespace, "name": found.name} == META
+    assert str(peer.block.network) == "10.0.0.0/8"
+    with pytest.raises(BadObject):
+        fact("networkpolicies", {"metadata": {"name": "a"}})
+
+
 # What is asked for.
 
 
@@ -272,6 +304,9 @@ def test_41_endpoints_are_read_from_slices_only() -> None:
         "deployments",
         "statefulsets",
         "daemonsets",
+        "nodes",
+        "namespaces",
+        "networkpolicies",
     ]
     assert [r.name for r in kube.RESOURCES if r.required] == ["services", "endpointslices"]
 
@@ -282,6 +317,10 @@ def test_a_resource_knows_its_path_and_its_group() -> None:
     assert kube.SLICES.path("demo-app") == (
         "/apis/discovery.k8s.io/v1/namespaces/demo-app/endpointslices"
     )
+
+
+def test_what_is_in_no_namespace_is_asked_for_as_a_whole() -> None:
+    assert kube.NODES.path("demo-app") == kube.NODES.path() == "/api/v1/nodes"
 
 
 # Anything at all.

@@ -2,19 +2,20 @@ from math import inf
 
 from probe.core import kube
 from probe.core.changes import Change, ChangeKind
-from probe.core.edges import EndpointSlice, Service
-from probe.core.kube import Workload
+from probe.core.edges import EndpointSlice, Hints, Service
 from probe.core.mirror import CHANGES_KEPT, ROLLOUTS_KEPT, Mirror
+from probe.core.nodes import Node
 from probe.core.results import Result
+from probe.core.workloads import Workload
 from tests.core.facts import endpoint, leaving, port, service, slice_of, workload
 
 KEY = ("demo-app", "backend-v1")
 ROLLOUT = ("Deployment", "demo-app", "backend-v1")
 
 
-def mirror(*facts: Service | EndpointSlice | Workload) -> Mirror:
+def mirror(*facts: Service | EndpointSlice | Workload, node: str = "") -> Mirror:
     """A mirror whose first lists held these, at second 0."""
-    found = Mirror(linger=30.0)
+    found = Mirror(linger=30.0, node=node)
     for name, kind in (
         ("services", Service),
         ("endpointslices", EndpointSlice),
@@ -317,3 +318,51 @@ def test_40_an_invalid_address_is_told_once_however_often_its_workload_changes()
     more = (*bad, ("args", "0:81"))
     found = store(held, workload(invalid=more, replicas=9), 10.0)
     assert [c.detail for c in found if c.kind is ChangeKind.INVALID_TARGET] == ["0:81"]
+
+
+# Nodes.
+
+
+def zoned(name: str, address: str) -> EndpointSlice:
+    hinted = endpoint(address, node="node-b", hints=Hints(("zone-a",)))
+    return slice_of(hinted, service=name)
+
+
+def took(held: Mirror) -> set[str]:
+    """The names of the Services that were touched, and whose edges may be other ones."""
+    touched, held.touched = held.touched, {}
+    names = {name for (_, name), record in touched.items() if record.moved}
+    for record in touched.values():
+        record.moved = False
+    return {name if name in names else f"{name} (facts)" for _, name in touched}
+
+
+def test_11_a_zone_of_ours_moves_the_services_that_have_hints_for_zones() -> None:
+    services = (service(name="near"), service(name="plain"))
+    slices = (zoned("near", "10.0.0.1"), slice_of("10.0.0.2", service="plain"))
+    held = mirror(*services, *slices, node="node-a")
+    took(held)
+
+    held.apply(kube.Stored("nodes", Node("node-c", "zone-c")), 1.0)
+    assert took(held) == set()
+    held.apply(kube.Stored("nodes", Node("node-a", "zone-a")), 2.0)
+    assert held.surroundings.nodes["node-a"].zone == "zone-a"
+    assert took(held) == {"near"}
+    held.apply(kube.Stored("nodes", Node("node-a", "zone-a")), 3.0)
+    assert took(held) == set()
+
+
+def test_36_a_node_that_falls_touches_the_services_that_have_endpoints_there() -> None:
+    services = (service(name="there"), service(name="elsewhere"))
+    slices = (
+        slice_of(endpoint("10.0.0.1", node="node-b"), service="there"),
+        slice_of(endpoint("10.0.0.2", node="node-c"), service="elsewhere"),
+    )
+    held = mirror(*services, *slices)
+    held.apply(kube.Listed("nodes", (Node("node-b"), Node("node-c"))), 1.0)
+    took(held)
+
+    assert held.apply(kube.Stored("nodes", Node("node-b", ready=False)), 2.0) == []
+    assert took(held) == {"there (facts)"}
+    held.apply(kube.Stored("nodes", Node("node-b", ready=False)), 3.0)
+    assert took(held) == set()

@@ -9,40 +9,14 @@ def of(**kwargs: object) -> list[int]:
     return [d.port for d in declared([Container("app", **kwargs)])]  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(
-    ("key", "value", "ports"),
-    [
-        ("LISTEN_ADDR", "0.0.0.0:8080", [8080]),
-        ("PORT", "8080", [8080]),
-        ("HTTP_PORT", ":8080", [8080]),
-        ("BIND", "[::]:8080", [8080]),
-        ("LISTEN", "127.0.0.1:8080, 127.0.0.1:9090", [8080, 9090]),
-        ("PORT", "http", []),
-        ("PORT", "99999", []),
-        ("PORT", "0", []),
-        ("GREETING", "8080", []),
-        ("IMPORTANT", "8080", []),
-    ],
-)
-def test_environment_values_that_read_like_listen_addresses(
-    key: str, value: str, ports: list[int]
-) -> None:
-    assert ports == of(env=((key, value),))
+def test_arguments_and_the_environment_declare_ports_beside_container_ports() -> None:
+    found = of(env=(("PORT", "8080"),), args=("--port=8081",), ports=(("http", 8082),))
+
+    assert found == [8080, 8081, 8082]
 
 
-@pytest.mark.parametrize(
-    ("args", "ports"),
-    [
-        (("--port=8080",), [8080]),
-        (("-listen", ":8080"), [8080]),
-        (("--http.listen-addr", "0.0.0.0:8080"), [8080]),
-        (("--port",), []),
-        (("--portal=8080",), []),
-        (("serve", "8080"), []),
-    ],
-)
-def test_arguments_that_read_like_listen_addresses(args: tuple[str, ...], ports: list[int]) -> None:
-    assert ports == of(args=args)
+def test_numbers_that_are_no_ports_are_left_out() -> None:
+    assert of(env=(("PORT", "99999"), ("HTTP_PORT", "0")), probe_ports=(0,)) == []
 
 
 def test_18_a_probe_by_name_finds_the_port_of_that_name() -> None:
@@ -63,16 +37,37 @@ def test_ports_named_for_metrics_or_probes_are_auxiliary(name: str) -> None:
     assert [d.auxiliary for d in declared([Container("istio-proxy", ports=(("a", 1),))])] == [True]
 
 
+def test_containers_that_stand_beside_the_application_declare_auxiliary_ports() -> None:
+    app, beside = Container("app", ports=(("http", 8080),)), Container("metrics", ports=(("a", 1),))
+
+    assert [(d.port, d.auxiliary) for d in declared([app, beside])] == [(8080, False), (1, True)]
+
+
+def test_an_exporter_by_itself_is_the_application() -> None:
+    exporter = Container("node-exporter", ports=(("web", 9100),))
+
+    assert [d.auxiliary for d in declared([exporter])] == [False]
+
+
+def test_a_port_that_only_a_probe_names_is_auxiliary_beside_others() -> None:
+    app = Container("app", ports=(("http", 8080),), probe_ports=(8080, 8081))
+    only = Container("app", ports=(("metrics", 9090),), probe_ports=(8081,))
+
+    assert [(d.port, d.auxiliary) for d in declared([app])] == [(8080, False), (8081, True)]
+    assert [(d.port, d.auxiliary) for d in declared([only])] == [(8081, False), (9090, True)]
+
+
 def test_a_port_declared_twice_counts_by_its_most_telling_source() -> None:
     app = Container("app", env=(("METRICS_PORT", "8080"), ("PORT", "8080")), ports=(("a", 8080),))
 
     assert (Declared(8080, "env PORT=8080", False),) == declared([app])
 
 
-def test_no_more_candidates_than_the_design_allows() -> None:
+def test_no_more_candidates_than_the_design_allows_and_the_auxiliary_last() -> None:
     many = tuple((f"p{i}", 8000 + i) for i in range(20))
 
     assert len(of(ports=many)) == CANDIDATES_MAX
+    assert of(ports=(("metrics", 9090), *many))[0] == 8000
 
 
 @pytest.mark.parametrize(
@@ -100,6 +95,7 @@ def test_a_configured_destination_that_nobody_may_dial(key: str, value: str, sai
         ("LISTEN_ADDR", "0.0.0.0:8080"),
         ("ADDR", ":8080"),
         ("SERVER_ADDR", ":8080"),
+        ("MINIO_ADDRESS", ":9000"),
         ("BACKEND_URL", "http://backend:80"),
         ("BACKEND_URL", "http://127.0.0.1:80"),
         ("BACKEND_URL", "http://backend"),
@@ -111,9 +107,80 @@ def test_a_listen_address_a_name_or_a_neighbour_is_fine(key: str, value: str) ->
 
 
 def test_a_destination_among_the_arguments_is_found_too() -> None:
-    app = Container("app", args=("--upstream=http://0:80", "http://0.0.0.0:81", "--addr=0:80"))
+    app = Container(
+        "app", args=("--upstream=http://0:80", "http://0.0.0.0:81", "--addr=0:80", "http://b:1")
+    )
 
     assert [source for source, _ in invalid_destinations([app])] == ["args", "args"]
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("REGISTRY_HTTP_ADDR", "0.0.0.0:5000"),
+        ("ASPNETCORE_URLS", "http://0.0.0.0:8080"),
+        ("ETCD_LISTEN_PEER_URLS", "http://0.0.0.0:2380"),
+        ("OAUTH2_PROXY_HTTP_ADDRESS", "0.0.0.0:4180"),
+    ],
+)
+def test_listeners_that_charts_have_under_names_of_addresses_are_no_destinations(
+    key: str, value: str
+) -> None:
+    flag = f"--listen-client-urls={value}"
+
+    assert invalid_destinations([Container("app", env=((key, value),), args=(flag,))]) == ()
+
+
+# Pods as charts make them: every declared port, and whether it is auxiliary.
+
+REDIS = [
+    Container(
+        "redis",
+        ports=(("redis", 6379),),
+        env=(("REDIS_PORT", "6379"), ("REDIS_MASTER_PORT_NUMBER", "6379")),
+        args=("-c", "/opt/bitnami/scripts/start-scripts/start-master.sh"),
+    ),
+    Container("metrics", ports=(("metrics", 9121),), env=(("REDIS_ALIAS", "redis"),)),
+]
+CONTROLLER = [
+    Container(
+        "kube-rbac-proxy",
+        ports=(("https", 8443),),
+        args=("--secure-listen-address=0.0.0.0:8443", "--upstream=http://127.0.0.1:8080/"),
+    ),
+    Container(
+        "manager",
+        args=("--health-probe-bind-address=:8081", "--metrics-bind-address=127.0.0.1:8080"),
+        probe_ports=(8081,),
+    ),
+]
+SPRING = [
+    Container(
+        "shop",
+        ports=(("http", 8080), ("management", 8081)),
+        env=(("SERVER_PORT", "8080"), ("DB_HOST", "postgres"), ("DB_PORT", "5432")),
+        probe_ports=("management",),
+    )
+]
+CLOUD_SQL = [
+    Container("app", env=(("PORT", "8080"), ("DB_HOST", "127.0.0.1"), ("DB_PORT", "5432"))),
+    Container("cloud-sql-proxy", args=("--port=5432", "--private-ip"), sidecar=True),
+]
+INCIDENT = [Container("backend", env=(("LISTEN_ADDR", "0.0.0.0:8080"),), probe_ports=(8080,))]
+
+
+@pytest.mark.parametrize(
+    ("pod", "ports"),
+    [
+        (REDIS, {6379: False, 9121: True}),
+        (CONTROLLER, {8443: False, 8080: True, 8081: True}),
+        (SPRING, {8080: False, 8081: True}),
+        (CLOUD_SQL, {8080: False, 5432: True}),
+        (INCIDENT, {8080: False}),
+    ],
+)
+def test_pods_as_charts_make_them(pod: list[Container], ports: dict[int, bool]) -> None:
+    assert {d.port: d.auxiliary for d in declared(pod)} == ports
 
 
 @given(st.text(), st.text())

@@ -1,4 +1,5 @@
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -15,6 +16,7 @@ from tests.core.facts import (
     REFUSED,
     REJECTED,
     Story,
+    answers,
     endpoint,
     port,
     service,
@@ -224,6 +226,40 @@ def test_rollouts_are_told_with_what_they_cost() -> None:
     assert (rollout["removal_lag_seconds"], rollout["removal_lag_error_seconds"]) == (10.235, 0.45)
     assert rollout["recommended_drain_seconds"] == 12
     assert [c["kind"] for c in found["changes"]] == ["rollout_report", "rollout_end", "rollout"]
+
+
+def test_changes_and_rollouts_are_told_of_a_time_a_namespace_or_a_service() -> None:
+    story = Story().listed([service()], [slice_of("10.0.0.1")], [workload()])
+    story.store(workload(image="app:2", complete=False))
+    story.run(10)
+    story.store(workload(image="app:2"))
+    story.run(40)
+    story.store(service(port(8080, 8081)))
+    story.run(10)
+
+    def found(**scope: Any) -> tuple[list[str], int]:
+        document = report.changes(story.world, clock, **scope)
+        return [c["kind"] for c in document["changes"]], len(document["rollouts"])
+
+    every = (["service_edit", "rollout_report", "rollout_end", "rollout"], 1)
+    assert found() == found(namespace="demo-app", service="backend-v1") == every
+    assert found(after=story.now - 11) == (["service_edit"], 0)
+    assert found(after=story.now - 59) == (every[0][:-1], 1)
+    assert found(namespace="other") == found(service="other") == ([], 0)
+
+
+def test_services_are_told_of_all_namespaces_or_one() -> None:
+    healthy, refused = slice_of("10.0.0.1"), slice_of("10.0.0.2", namespace="shop")
+    story = Story(answer=answers(at_10_0_0_2=REFUSED))
+    story.listed([service(), service(namespace="shop", ips=())], [healthy, refused]).run(30)
+
+    def found(namespace: str) -> tuple[list[str], str]:
+        document = report.services(story.world, story.now, clock, "pod", namespace)
+        return [d["service"]["namespace"] for d in document["services"]], document["verdict"]
+
+    assert found("") == (["demo-app", "shop"], "not_listening")
+    assert found("demo-app") == (["demo-app"], "healthy")
+    assert found("nowhere") == ([], "healthy")
 
 
 def test_a_single_run_tells_all_it_dialed() -> None:

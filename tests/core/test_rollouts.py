@@ -1,6 +1,5 @@
 import pytest
 
-from probe.core.kube import Workload
 from probe.core.results import Result
 from probe.core.rollouts import (
     REMOVAL_WINDOW,
@@ -11,6 +10,7 @@ from probe.core.rollouts import (
     ending,
     error_bar,
 )
+from probe.core.workloads import Workload
 from tests.core.facts import workload
 
 

@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from probe.core.edges import Service
-from probe.core.kube import Workload
 from probe.core.selection import LabelIndex, selects
+from probe.core.workloads import Workload
 from tests.core.facts import service, workload
 
 LABELS = st.dictionaries(st.sampled_from("abc"), st.sampled_from("12"), max_size=3).map(

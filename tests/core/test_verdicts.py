@@ -7,6 +7,7 @@ from probe.core.evidence import Candidate, Evidence
 from probe.core.results import Result
 from probe.core.verdicts import (
     FAILING,
+    PROXY_PATIENCE,
     SEVERITY,
     TABLE,
     UNDECIDED,
@@ -27,12 +28,18 @@ HEALTHY: dict[str, Any] = {
 ALL_REFUSE = "targetPort 8081 is refused on 2 of 2 endpoints"
 ANSWER = "2 of 2 endpoints answer, the ClusterIP answers"
 ACCEPTS = Candidate(8080, accepted=2, dialed=2, eligible=True)
+NODE_B = "nothing on node b answers"
 ROWS: dict[Verdict, dict[str, Any]] = {
     Verdict.PROBE_FAULT: {"local_faults": 1, "dialed": 0, "up": 0, "vips_dialed": 0},
     Verdict.UNKNOWN: {"stale_seconds": 130.0},
     Verdict.INVALID_TARGET: {"invalid": ("endpoint 0.0.0.0:80: zero",)},
+    Verdict.NODE_PATH: {
+        "cause": "node/b",
+        "shared": "nothing on node b answers",
+        "down": (TIMEOUT,),
+    },
     Verdict.NO_ENDPOINTS: {"usable": 0},
-    Verdict.DRAIN_RACE: {"drain_failures": 3, "down": ()},
+    Verdict.DRAIN_RACE: {"drain_failures": 3, "down": (), "removed_ago": 5.0},
     Verdict.PORT_MISMATCH: {"down": (REFUSED, REFUSED), "up": 0, "candidates": (ACCEPTS,)},
     Verdict.NOT_LISTENING: {"down": (REFUSED, REFUSED), "up": 0, "candidates": ()},
     Verdict.DENIED: {"down": (REJECTED, REJECTED), "up": 0},
@@ -40,6 +47,7 @@ ROWS: dict[Verdict, dict[str, Any]] = {
     Verdict.ENDPOINT_DOWN: {"down": (REFUSED,), "up": 1},
     Verdict.PROXY_STALE: {"down": (), "vip_down": (TIMEOUT,)},
     Verdict.LOSSY: {"recent_dials": 60, "recent_retransmits": 3},
+    Verdict.MASKED: {"mesh": "istio"},
     Verdict.HEALTHY: {},
 }
 
@@ -80,6 +88,60 @@ def test_34_a_cluster_ip_that_we_could_not_dial_ourselves_is_our_fault_not_the_s
     assert Verdict.ENDPOINT_DOWN is verdict(Verdict.ENDPOINT_DOWN, **faulty)
     assert Verdict.UNKNOWN is verdict(**(faulty | {"vips": 2}))
     assert Verdict.HEALTHY is verdict(**(faulty | {"vips_dialed": 1}))
+
+
+def test_what_is_not_one_services_alone_names_its_cause() -> None:
+    def cause(row: Verdict) -> str:
+        return judge(Evidence(**(HEALTHY | ROWS[row] | {"node": "a"}))).cause
+
+    assert {row: cause(row) for row in ROWS if cause(row)} == {
+        Verdict.PROBE_FAULT: "self/a",
+        Verdict.NODE_PATH: "node/b",
+        Verdict.PROXY_STALE: "proxy/a",
+    }
+
+
+def test_node_path_says_what_fails_and_what_it_shares() -> None:
+    assert summary(Verdict.NODE_PATH) == (f"1 of 2 endpoints fail (1 timeout): {NODE_B}")
+    assert summary(Verdict.NODE_PATH, down=(), vip_down=(TIMEOUT,)) == (
+        f"the ClusterIP fails (1 timeout): {NODE_B}"
+    )
+
+
+def test_a_proxy_that_does_not_follow_is_no_drain_race_for_ever() -> None:
+    failing = {"drain_failures": 9, "vip_down": (REFUSED,)}
+
+    assert Verdict.DRAIN_RACE is verdict(**failing, removed_ago=PROXY_PATIENCE)
+    assert Verdict.PROXY_STALE is verdict(**failing, removed_ago=PROXY_PATIENCE + 1)
+    assert Verdict.DRAIN_RACE is verdict(drain_failures=9, removed_ago=PROXY_PATIENCE + 1)
+
+
+@pytest.mark.parametrize(
+    "down", [(TIMEOUT, TIMEOUT), (REFUSED, REFUSED), (REJECTED, TIMEOUT)], ids=repr
+)
+def test_26_a_policy_that_leaves_us_out_explains_every_kind_of_failure(
+    down: tuple[Result, ...],
+) -> None:
+    facts: dict[str, Any] = {"down": down, "up": 0, "policies": ("deny-all",)}
+
+    assert Verdict.DENIED is verdict(**facts)
+    assert "NetworkPolicy deny-all selects the pods and does not admit the prober" in summary(
+        Verdict.DENIED, **facts
+    )
+    assert "NetworkPolicies a and b selects" not in summary(Verdict.DENIED, **facts)
+    assert "NetworkPolicies a and b" in summary(Verdict.DENIED, down=down, policies=("a", "b"))
+
+
+def test_26_a_policy_does_not_hide_a_pod_that_fails_among_others_that_answer() -> None:
+    assert Verdict.ENDPOINT_DOWN is verdict(Verdict.ENDPOINT_DOWN, policies=("deny-all",))
+
+
+def test_23_behind_a_mesh_success_proves_nothing_and_failure_does() -> None:
+    assert Verdict.UNKNOWN is verdict(Verdict.MASKED, dialed=0, up=0, vips_dialed=0)
+    assert Verdict.ENDPOINT_DOWN is verdict(Verdict.MASKED, Verdict.ENDPOINT_DOWN)
+    assert summary(Verdict.MASKED) == (
+        f"{ANSWER}, but the istio mesh accepts every port: that proves nothing"
+    )
 
 
 def test_port_mismatch_says_what_to_do() -> None:

@@ -252,11 +252,12 @@ def test_a_service_that_went_while_it_aged_is_not_judged() -> None:
 
 
 def test_what_becomes_on_purpose_is_a_turn() -> None:
-    """Scaled to zero is information, and scaled up again without pods is none: both are told."""
+    """Scaled to zero is information, and long after it was scaled up again it is none any more:
+    both are told."""
     story = Story().listed([service()], [slice_of()], [workload(replicas=2)]).run(5)
     for replicas in (0, 2):
         story.store(workload(replicas=replicas))
-        story.run(5)
+        story.run(35)
 
     told = [(str(t.new.verdict), t.new.on_purpose) for t in story.turns]
     assert told == [("no_endpoints", False), ("no_endpoints", True), ("no_endpoints", False)]

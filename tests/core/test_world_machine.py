@@ -22,12 +22,12 @@ from probe.core.edges import (
     ServicePort,
     SlicePort,
 )
-from probe.core.kube import Workload
 from probe.core.results import Outcome, Result
 from probe.core.rounds import Config, Dial
 from probe.core.schedule import Cadence, rank
 from probe.core.targets import fault
 from probe.core.verdicts import Verdict
+from probe.core.workloads import Workload
 from probe.core.world import World
 from tests.core.facts import (
     CONNECTED,

@@ -1,0 +1,200 @@
+"""Whether a name and its value say where a program listens, or where it connects to.
+
+Environment variables and arguments follow habits, not rules: `PORT=8080` is where we listen,
+`DB_PORT=5432` where the database does. A port taken for ours that is not is dialed for nothing,
+and a wildcard address taken for a destination is a false alarm; so both have their words, from
+the images and charts that people run (tests/core/test_listening.py has them, with the verdict).
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from itertools import pairwise
+from typing import NamedTuple
+
+from probe.core.targets import numeric
+
+
+def _said(words: str) -> frozenset[str]:
+    return frozenset(words.split())
+
+
+LISTENS = frozenset({"listen", "listener", "listeners", "bind", "serve"})
+"""Whoever says one of these speaks of listening, whatever else is said but one thing."""
+
+ADVERTISED = frozenset({"advertise", "advertised"})
+"""Where others are to find what listens somewhere."""
+
+OURS = _said(
+    "http https grpc rpc tcp web ws websocket server app api ui dashboard admin metrics prometheus "
+    "health healthz probe debug pprof telemetry management entrypoint entrypoints "
+    "aspnetcore dotnet"
+)
+"""Right before ADDR, ADDRESS or URLS these name a listener of our own."""
+
+THEIRS = _said(
+    "backend upstream target remote peer dest destination external public published redirect"
+)
+"""Where somebody else listens, or where others are to find us: whatever the protocol."""
+
+SERVERS = _said(
+    "db database postgres postgresql pg pgsql mysql mariadb mssql sqlserver oracle mongo mongodb "
+    "redis valkey memcached memcache cache cassandra clickhouse elastic elasticsearch es "
+    "opensearch solr neo4j influx influxdb couchdb couchbase rabbit rabbitmq amqp kafka nats "
+    "pulsar mq mqtt activemq broker queue zookeeper zk etcd consul vault smtp mail email imap "
+    "pop3 ldap ldaps statsd graphite jaeger zipkin otel otlp sentry datadog dd newrelic agent "
+    "collector syslog logstash fluentd fluent loki gelf s3 minio ftp sftp proxy master primary "
+    "replica sentinel kubernetes"
+)
+"""Servers that are named far more often by their clients than by themselves: their own images
+are run with containerPorts."""
+
+WILDCARD = frozenset({"0.0.0.0", "[::]", "*", "+", "0"})
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
+_VARIABLE = re.compile(r"\[?\$[({]\w+[)}]\]?")
+_SPOT = re.compile(r"(?:[\w.+-]+://)?(?:(\[[^\]]*\]|[^:/\[\]]*):)?(\d{1,5})(?:/\S*)?")
+_HOSTS = ("HOST", "HOSTNAME", "HOSTS", "SERVER", "ADDR", "ADDRESS", "ENDPOINT", "URL", "URI", "IP")
+
+
+class _Spot(NamedTuple):
+    """An address as it is written: `host` is None where there is a port alone."""
+
+    host: str | None
+    port: int
+
+
+def of_variable(key: str, value: str, others: Mapping[str, str]) -> list[int]:
+    """The ports on which an environment variable makes its container listen.
+
+    `others` are all variables of the container: a port whose host is somebody else's is theirs.
+    """
+    stem, _, last = key.rpartition("_")
+    if last.upper() in ("PORT", "PORTS") and stem:
+        beside = (others.get(f"{stem}_{host}", "") for host in _HOSTS)
+        if any(_elsewhere(text) for text in beside):
+            return []
+    return of_name(key, value)
+
+
+def of_name(name: str, value: str) -> list[int]:
+    """The ports on which a variable or flag of this name makes a program listen by this value."""
+    words = _words(name)
+    if not words:
+        return []
+    return [spot.port for spot in _spots(value) if _is_ours(words, spot.host)]
+
+
+def _is_ours(words: tuple[str, ...], host: str | None) -> bool:
+    last, said = words[-1], frozenset(words)
+    if said & ADVERTISED:
+        return False
+    if said & LISTENS:
+        return last in ("listen", "bind", "port", "ports") if host is None else _is_local(host)
+    if said & THEIRS:
+        return False
+    if last in ("port", "ports"):
+        return not said & SERVERS and not _is_link(words) and (host is None or _is_open(host))
+    if last in ("addr", "address", "urls"):
+        ours = len(words) == 1 or words[-2] in OURS
+        return host is not None and (_is_open(host) if ours else not host and not said & SERVERS)
+    return False
+
+
+def _is_link(words: tuple[str, ...]) -> bool:
+    """`X_SERVICE_PORT` and `X_PORT_80_TCP_PORT`: how the kubelet tells of other Services."""
+    return words.count("port") > 1 or (len(words) > 2 and words[-2] == "service")
+
+
+def _is_open(host: str) -> bool:
+    return not host or host in WILDCARD
+
+
+def _is_local(host: str) -> bool:
+    """Whether one can listen there: a name is somebody else's."""
+    if _is_open(host) or host in _LOOPBACK or _VARIABLE.fullmatch(host):
+        return True
+    return "." in host and numeric(host) is not None
+
+
+def _elsewhere(text: str) -> bool:
+    """Whether a host, or a URL, is one that we connect to."""
+    host = text.partition("://")[2] or text
+    host = host.partition("/")[0].partition(":")[0]
+    return bool(host) and host not in WILDCARD | _LOOPBACK and not host.startswith("$")
+
+
+def _spots(value: str) -> Iterator[_Spot]:
+    for part in re.split(r"[,;\s]+", value.strip()):
+        if found := _SPOT.fullmatch(part):
+            yield _Spot(found[1], int(found[2]))
+
+
+def _words(name: str) -> tuple[str, ...]:
+    """`HTTP_LISTEN_ADDR`, `--http.listen-addr` and `-httpListenAddr` have the same. `number` at the
+    end says nothing (Bitnami's `NGINX_HTTP_PORT_NUMBER`)."""
+    apart = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name)
+    words = tuple(word for word in re.split(r"[^a-z0-9]+", apart.lower()) if word)
+    return words[:-1] if words[-1:] == ("number",) else words
+
+
+# Arguments.
+
+
+def of_arguments(args: tuple[str, ...]) -> Iterator[tuple[int, str]]:
+    """The ports on which a command line makes its program listen, with the words that say so."""
+    for command in _commands(args):
+        client = _is_client(command)
+        for name, value, text in _flags(command):
+            if not (client and _words(name)[-1:] in (("p",), ("port",))):
+                for port in _of_flag(name, value):
+                    yield port, text
+        for before, argument in pairwise(("", *command)):
+            # `manage.py runserver 0.0.0.0:8000`, `php -S 0.0.0.0:8000`
+            found = _SPOT.fullmatch(argument)
+            of_a_flag = before.startswith("--") and "=" not in before
+            if found and found[1] in WILDCARD and not of_a_flag:
+                yield int(found[2]), argument
+
+
+def _of_flag(name: str, value: str) -> list[int]:
+    words = _words(name)
+    if words in (("p",), ("b",)):  # psql's, memcached's and gunicorn's habits
+        name = "port"
+    elif len(words) == 1 and words[0] in ("http", "https", "grpc", "web"):  # `-http :6060`
+        name = f"{words[0]}-addr"
+    return of_name(name, value)
+
+
+def listens_there(args: tuple[str, ...], position: int) -> bool:
+    """Whether the argument at that position is where the program listens, by its flag."""
+    flag, _, value = args[position].partition("=")
+    if not flag.startswith("-"):
+        before = args[position - 1] if position else ""
+        flag, value = (before, args[position]) if before.startswith("-") else ("", "")
+    return bool(_of_flag(flag, value))
+
+
+def _commands(args: tuple[str, ...]) -> Iterator[list[str]]:
+    """The command line itself, and those inside of a script for a shell."""
+    yield [arg for arg in args if not re.search(r"\s", arg)]
+    for arg in args:
+        if re.search(r"\s", arg):
+            for command in re.split(r"&&|\|\||[;|&\n]", arg):
+                yield [word.strip("\"'") for word in command.split()]
+
+
+def _flags(command: list[str]) -> Iterator[tuple[str, str, str]]:
+    """Name, value, and how they are written: `--port=8080`, `-listen :8080`, `-Dserver.port=80`."""
+    for argument, after in pairwise((*command, "")):
+        if argument.startswith("-"):
+            name, equals, value = argument.partition("=")
+            value = value.strip("\"'") if equals else after
+            yield name.removeprefix("-D"), value, f"{name}{equals or ' '}{value}"
+
+
+def _is_client(command: list[str]) -> bool:
+    """Whether the command is told of a host that it connects to (`pg_isready -h db -p 5432`)."""
+    return any(
+        _elsewhere(value) and not value.startswith("-")
+        for name, value, _ in _flags(command)
+        if name in ("-h", "-H") or _words(name)[-1:] in (("host",), ("hostname",))
+    )

@@ -1,0 +1,200 @@
+"""Many nodes' documents -> one, that says what is seen from which node.
+
+The shape is that of report.service, with several sources. An edge leads from one node, so all
+edges are kept, and `dialed` and `expected` count them over all nodes: each node's own "3 of 3",
+added up. The order in which documents come changes nothing.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+from probe.core.changes import UNSEEN
+from probe.core.edges import Kind
+from probe.core.report import CHANGES_SHOWN, worst
+from probe.core.verdicts import FAILING, SEVERITY, Verdict
+
+Json = dict[str, Any]
+
+OWN = frozenset({Verdict.PROBE_FAULT, Verdict.NODE_PATH, Verdict.PROXY_STALE})
+"""Verdicts that may be about the node that dials, and then say nothing about the Service."""
+
+NODES_NAMED = 5
+"""As many nodes are named in a sentence; the edges name all. Arbitrary."""
+
+SAME_CHANGE_SECONDS = 10.0
+"""Two nodes' changes of the same words, so far apart at most, are one: some times are those of
+their own receipt, and an API server may tell one of them later. Arbitrary."""
+
+
+def merged(documents: Iterable[Json]) -> Json:
+    """One document for those of one Service, one per node; a single one stays as it is.
+
+    What we do not know of in a document is taken from a node that has the verdict told. Raises
+    ValueError without any document.
+    """
+    told = sorted(documents, key=_node)
+    if not told:
+        raise ValueError("nothing to merge")
+    if len(told) == 1:
+        return told[0]
+    speaker, judged = _judged([(_node(document), document) for document in told])
+    return {
+        **speaker,
+        "sources": [source for document in told for source in document["sources"]],
+        **judged,
+        "dialed": sum(document["dialed"] for document in told),
+        "expected": sum(document["expected"] for document in told),
+        "ports": _ports(told),
+        "changes": merged_changes(c for d in told for c in d["changes"])[:CHANGES_SHOWN],
+        "advice": list(dict.fromkeys(line for d in (speaker, *told) for line in d["advice"])),
+    }
+
+
+def verdict_of(verdicts: Sequence[Verdict]) -> Verdict:
+    """The one verdict for those of several nodes: the worst, except that what is wrong with a
+    single node must not hide what others found.
+
+    A prober's own fault always yields to a failure of the Service; so do a stale proxy and a
+    broken path that one node alone has, since those are then its own.
+    """
+    counted = Counter(verdicts)
+    alone = {v for v, count in counted.items() if v in OWN and count == 1 < len(verdicts)}
+    of_service = FAILING - alone - {Verdict.PROBE_FAULT}
+    return worst([v for v in counted if v in of_service] or counted)
+
+
+def _judged(told: Sequence[tuple[str, Json]]) -> tuple[Json, Json]:
+    """Of one thing that several nodes judge, by node: the judgement that speaks for all, and its
+    verdict with a summary that tells from where it was seen."""
+    verdicts = [Verdict(judged["verdict"]) for _, judged in told]
+    verdict = verdict_of(verdicts)
+    agreeing = [(node, judged) for node, judged in told if judged["verdict"] == verdict]
+    summaries = Counter(judged["summary"] for _, judged in agreeing)
+    summary = min(summaries, key=lambda text: (-summaries[text], text))
+    speaker = next(judged for _, judged in agreeing if judged["summary"] == summary)
+    seen = _seen([node for node, _ in agreeing], verdict, Counter(verdicts))
+    return speaker, {"verdict": str(verdict), "summary": summary + seen}
+
+
+def _seen(nodes: list[str], verdict: Verdict, counted: Counter[Verdict]) -> str:
+    count = counted.total()
+    if count == 1:
+        return ""
+    if len(nodes) == count:
+        return f"; seen from all {count} nodes"
+    others = ", ".join(f"{v} from {counted[v]}" for v in SEVERITY if v in counted and v != verdict)
+    return f"; seen from {len(nodes)} of {count} nodes: {_named(nodes)} ({others})"
+
+
+def _named(nodes: list[str]) -> str:
+    more = len(nodes) - NODES_NAMED
+    return ", ".join(nodes[:NODES_NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+def _ports(told: list[Json]) -> list[Json]:
+    """By number; one that a node does not know of yet is told by the others."""
+    known: dict[int, list[tuple[str, Json]]] = {}
+    for document in told:
+        for port in document["ports"]:
+            known.setdefault(port["port"], []).append((_node(document), port))
+    return [_port(known[number]) for number in sorted(known)]
+
+
+def _port(told: list[tuple[str, Json]]) -> Json:
+    speaker, judged = _judged(told)
+    edges = [edge for _, port in told for edge in port["edges"]]
+    return {**speaker, **judged, "edges": sorted(edges, key=_place)}
+
+
+def _place(edge: Json) -> tuple[int, str, str, int, str]:
+    """As in a document of one node, and then by the node it leads from."""
+    order = _KINDS.index(edge["kind"])
+    return order, edge["family"], edge["address"], edge["port"], edge["from"]
+
+
+_KINDS = [str(kind) for kind in Kind]
+
+
+def merged_changes(changes: Iterable[Json]) -> list[Json]:
+    """Several nodes' changes, each once, at its earliest, newest first."""
+    every = sorted(changes, key=_moment)
+    kept: list[Json] = []
+    at: dict[tuple[Any, ...], datetime] = {}
+    edits = {(change["object"], change["time"]) for change in every if not _guessed(change)}
+    for change in every:
+        words = tuple(change[part] for part in ("kind", "object", "by", "detail"))
+        moment = datetime.fromisoformat(change["time"])
+        before = at.get(words)
+        if before is not None and (moment - before).total_seconds() <= SAME_CHANGE_SECONDS:
+            continue
+        at[words] = moment
+        if not (_guessed(change) and (change["object"], change["time"]) in edits):
+            kept.append(change)
+    return kept[::-1]
+
+
+def _guessed(change: Json) -> bool:
+    """Whether it stands for an edit that this node did not see; another one may have."""
+    return UNSEEN in change["detail"]
+
+
+def _moment(change: Json) -> tuple[Any, ...]:
+    words = change["object"], change["detail"], change["kind"], change["by"] or ""
+    return datetime.fromisoformat(change["time"]), *words
+
+
+def merged_incidents(incidents: Iterable[Json]) -> list[Json]:
+    """Several nodes' incidents: those of one cause at one time are one, with its "nodes". Open
+    ones first, the newest first."""
+    groups: list[list[Json]] = []
+    latest: dict[tuple[Any, ...], list[Json]] = {}
+    for incident in sorted(incidents, key=lambda i: (i["opened"], i["node"], i["id"])):
+        cause = _cause(incident)
+        group = latest.get(cause)
+        if group is None or not any(_overlap(other, incident) for other in group):
+            group = latest[cause] = []
+            groups.append(group)
+        group.append(incident)
+    found = sorted(map(_incident, groups), key=lambda i: i["opened"], reverse=True)
+    return sorted(found, key=lambda i: i["closed"] is not None)
+
+
+def _cause(incident: Json) -> tuple[Any, ...]:
+    """What it is about: a node, its proxy, the prober on it, or some ports of a Service."""
+    kind, name = incident["cause"]["kind"], incident["cause"]["name"]
+    ports = [(s["namespace"], s["name"], *s["ports"]) for s in incident["services"]]
+    return (kind, name, *ports) if kind == "service" else (kind, name)
+
+
+def _overlap(first: Json, second: Json) -> bool:
+    """Whether the second began while the first was open; nodes find the end at their own time."""
+    closed = first["closed"]
+    if closed is None:
+        return True
+    after = datetime.fromisoformat(second["opened"]) - datetime.fromisoformat(closed)
+    return after.total_seconds() <= SAME_CHANGE_SECONDS
+
+
+def _incident(group: list[Json]) -> Json:
+    """One for all, in the words of the first whose verdict holds."""
+    standing = [i for i in group if i["closed"] is None] or group
+    verdict = verdict_of([Verdict(i["verdict"]) for i in standing])
+    speaker = next(i for i in standing if i["verdict"] == verdict)
+    return {
+        **speaker,
+        "worst_verdict": str(worst(Verdict(i["worst_verdict"]) for i in group)),
+        "opened": group[0]["opened"],
+        "closed": None if standing is not group else max(i["closed"] for i in group),
+        "seconds": max(i["seconds"] for i in group),
+        "service_count": max(i["service_count"] for i in group),
+        "flaps": max(i["flaps"] for i in group),
+        "change": next((i["change"] for i in (speaker, *group) if i["change"]), None),
+        "advice": list(dict.fromkeys(line for i in (speaker, *group) for line in i["advice"])),
+        "nodes": sorted({i["node"] for i in group}),
+    }
+
+
+def _node(document: Json) -> str:
+    return ", ".join(source["node"] for source in document["sources"])

@@ -1,0 +1,208 @@
+"""Workloads: what their pod templates declare, and how far their rollouts are."""
+
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from sys import intern
+
+from probe.core import meshes, ports, wire
+from probe.core.edges import Author
+from probe.core.labels import Pairs, pairs
+from probe.core.meta import BadObject, author, named
+
+CHANGE_CAUSE = "kubernetes.io/change-cause"
+REVISION = "deployment.kubernetes.io/revision"
+
+REPLICA_SET = "ReplicaSet"
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """A Deployment, StatefulSet or DaemonSet, as far as rollouts and declared ports go.
+
+    `template` is a hash of what we look at in the pod template, to see it change. `complete` is
+    what `kubectl rollout status` calls successfully rolled out; `rolling` that old pods are still
+    being replaced; `stuck` that its deadline passed. `mesh` is what the template wishes of each
+    mesh, `named_ports` are those that its containers call by a name.
+    """
+
+    kind: str
+    namespace: str
+    name: str
+    uid: str
+    generation: int
+    replicas: int
+    labels: Pairs
+    template: int
+    images: tuple[str, ...]
+    declared: tuple[ports.Declared, ...]
+    invalid: tuple[tuple[str, str], ...]
+    complete: bool
+    rolling: bool
+    stuck: bool
+    paused: bool
+    progress_deadline_seconds: int
+    grace_seconds: int
+    revision: str
+    change_cause: str
+    author: Author | None
+    mesh: meshes.Wishes = meshes.NOTHING_WISHED
+    named_ports: tuple[tuple[str, int], ...] = ()
+
+    @property
+    def host_network(self) -> bool:
+        """Whether its pods are on their node's own network."""
+        return self.mesh == meshes.HOST_NETWORK
+
+
+def workload(kind: str, obj: wire.Workload) -> Workload:
+    spec, meta = obj.spec, obj.metadata
+    if spec is None or spec.template is None or spec.template.spec is None:
+        raise BadObject("spec.template.spec is null")
+    named(meta)
+    pod, template_meta = spec.template.spec, spec.template.metadata
+    wires = [*(pod.containers or ()), *(pod.initContainers or ())]
+    containers = containers_of(pod)
+    annotations = meta.annotations or {}
+    labels = pairs(template_meta.labels)
+    return Workload(
+        kind=kind,
+        namespace=intern(meta.namespace),
+        name=intern(meta.name),
+        uid=meta.uid,
+        generation=meta.generation,
+        replicas=1 if spec.replicas is None else spec.replicas,
+        labels=labels,
+        template=hash(
+            (
+                labels,
+                pairs(template_meta.annotations),
+                tuple(w.image for w in wires),
+                tuple(containers),
+                pod.terminationGracePeriodSeconds,
+            )
+        ),
+        images=tuple(w.image for w in pod.containers or ()),
+        declared=ports.declared(containers),
+        invalid=ports.invalid_destinations(containers),
+        complete=_complete(kind, obj),
+        rolling=_rolling(obj),
+        stuck=_stuck(obj),
+        paused=bool(spec.paused),
+        progress_deadline_seconds=spec.progressDeadlineSeconds or 600,
+        grace_seconds=30
+        if pod.terminationGracePeriodSeconds is None
+        else pod.terminationGracePeriodSeconds,
+        revision=annotations.get(REVISION, ""),
+        change_cause=annotations.get(CHANGE_CAUSE, ""),
+        author=author(meta),
+        mesh=meshes.of_template(
+            template_meta.labels or {},
+            template_meta.annotations or {},
+            (c.name for c in pod.initContainers or ()),
+            host_network=bool(pod.hostNetwork),
+        ),
+        named_ports=_named_ports(tuple(p for c in containers for p in c.ports if p[0])),
+    )
+
+
+@lru_cache(maxsize=1024)
+def _named_ports(ports: tuple[tuple[str, int], ...]) -> tuple[tuple[str, int], ...]:
+    """The same ones for all who have them: mostly `http`, 8080."""
+    return ports
+
+
+@dataclass(frozen=True, slots=True)
+class Owned:
+    """A ReplicaSet that tells nothing: it has a Deployment that does, or no pods."""
+
+    namespace: str
+    name: str
+
+
+def replica_set(obj: wire.ReplicaSet) -> Workload | Owned:
+    """A ReplicaSet that is nobody's, or somebody's whom we do not know (an Argo Rollout), is a
+    workload by itself. Its pods are not replaced when its template changes: nothing rolls."""
+    named(obj.metadata)
+    found = workload(REPLICA_SET, obj)
+    owners = obj.metadata.ownerReferences or ()
+    if not found.replicas or any(o.controller and o.kind == "Deployment" for o in owners):
+        return Owned(found.namespace, found.name)
+    return replace(found, complete=True, rolling=False, stuck=False)
+
+
+def containers_of(pod: wire.PodSpec) -> list[ports.Container]:
+    """The containers that run side by side, native sidecars among them (KEP-753)."""
+    sidecars = [w for w in pod.initContainers or () if w.restartPolicy == "Always"]
+    return [
+        *(_container(w) for w in pod.containers or ()),
+        *(_container(w, sidecar=True) for w in sidecars),
+    ]
+
+
+def _container(obj: wire.Container, *, sidecar: bool = False) -> ports.Container:
+    probes = (obj.readinessProbe, obj.livenessProbe, obj.startupProbe)
+    actions = [a for p in probes if p is not None for a in (p.tcpSocket, p.httpGet, p.grpc)]
+    return ports.Container(
+        name=obj.name,
+        ports=tuple(
+            (p.name or "", p.containerPort) for p in obj.ports or () if p.protocol in (None, "TCP")
+        ),
+        probe_ports=tuple(a.port for a in actions if a is not None and a.port is not None),
+        env=tuple((e.name, e.value) for e in obj.env or () if e.value is not None),
+        args=(*(obj.command or ()), *(obj.args or ())),
+        sidecar=sidecar,
+    )
+
+
+def _complete(kind: str, obj: wire.Workload) -> bool:
+    """As kubectl's rollout status judges it (k8s.io/kubectl/pkg/polymorphichelpers)."""
+    spec, status = obj.spec, obj.status
+    if spec is None or status is None:
+        return False
+    if (status.observedGeneration or 0) < obj.metadata.generation:
+        return False
+    if kind == "DaemonSet":
+        wanted = status.desiredNumberScheduled or 0
+        moved = wanted if _on_delete(spec) else status.updatedNumberScheduled or 0
+        return min(moved, status.numberAvailable or 0) >= wanted
+    wanted = 1 if spec.replicas is None else spec.replicas
+    updated = status.updatedReplicas or 0
+    if kind == "StatefulSet":
+        settled = not status.updateRevision or status.updateRevision == status.currentRevision
+        moved = settled or updated >= wanted - _kept_back(spec)
+        return moved and (status.readyReplicas or 0) >= wanted
+    return (
+        updated >= wanted
+        and (status.replicas or 0) <= updated
+        and (status.availableReplicas or 0) >= updated
+    )
+
+
+def _rolling(obj: wire.Workload) -> bool:
+    """Pods of another template are there; unavailable ones alone make no rollout."""
+    spec, status = obj.spec, obj.status
+    if spec is None or status is None or _on_delete(spec):
+        return False
+    if status.desiredNumberScheduled is not None:
+        return (status.updatedNumberScheduled or 0) < status.desiredNumberScheduled
+    return (status.updatedReplicas or 0) < (status.replicas or 0) - _kept_back(spec)
+
+
+def _on_delete(spec: wire.WorkloadSpec) -> bool:
+    """Whether pods get the new template only when somebody deletes them: nothing rolls."""
+    return spec.updateStrategy is not None and spec.updateStrategy.type == "OnDelete"
+
+
+def _kept_back(spec: wire.WorkloadSpec) -> int:
+    """Pods of a StatefulSet that are meant to stay on the old template."""
+    if _on_delete(spec):
+        return 1 if spec.replicas is None else spec.replicas
+    rolling = spec.updateStrategy.rollingUpdate if spec.updateStrategy is not None else None
+    return (rolling.partition or 0) if rolling is not None else 0
+
+
+def _stuck(obj: wire.Workload) -> bool:
+    conditions = (obj.status.conditions or ()) if obj.status is not None else ()
+    return any(
+        c.type == "Progressing" and c.reason == "ProgressDeadlineExceeded" for c in conditions
+    )

@@ -1,0 +1,200 @@
+from hypothesis import given
+from hypothesis import strategies as st
+
+from probe.core.edges import PortKey
+from probe.core.health import Level
+from probe.core.ledger import Track
+from probe.core.nodepaths import WITNESSES, NodePaths
+from probe.core.results import Outcome
+from tests.core.facts import CONNECTED, NODE, REFUSED, TIMEOUT, UNREACHABLE, edge, endpoint
+
+QUIET = 14.0
+
+
+def track(name: str, address: str, *, node: str = "b", number: int = 80) -> Track:
+    held = edge(address, number, key=PortKey("shop", name, number))
+    return Track(held, endpoint(address, node=node), 0.0)
+
+
+def meets(paths: NodePaths, held: Track, outcome: Outcome, at: float) -> None:
+    """A dial that began at this moment; a failure is a confirmed one."""
+    held.outcome, held.dialed_at = outcome, at
+    held.level = Level.UP if outcome is CONNECTED else Level.DOWN
+    paths.met(held)
+
+
+def begun(*tracks: Track, own: str = NODE) -> NodePaths:
+    paths = NodePaths(own, QUIET)
+    for held in tracks:
+        paths.begun(held)
+    return paths
+
+
+def dead(paths: NodePaths, now: float) -> set[str]:
+    list(paths.review(now))
+    return set(paths.dead)
+
+
+def test_a_node_is_dead_when_pods_of_two_services_are_silent_for_a_round() -> None:
+    web, api = track("web", "10.0.0.1"), track("api", "10.0.0.2")
+    paths = begun(web, api)
+    meets(paths, web, CONNECTED, 90.0)
+    meets(paths, web, TIMEOUT, 100.0)
+    meets(paths, api, UNREACHABLE, 101.0)
+
+    assert dead(paths, 90.0 + QUIET - 0.1) == set()
+    assert set(paths.review(90.0 + QUIET)) == {("shop", "web"), ("shop", "api")}
+    assert paths.dead == {"b"}
+    assert paths.services(["b"]) == 2
+    assert list(paths.review(120.0)) == []
+
+
+def test_a_node_that_never_answered_is_dead_a_round_after_the_first_silence() -> None:
+    web, api = track("web", "10.0.0.1"), track("api", "10.0.0.2")
+    paths = begun(web, api)
+    meets(paths, web, TIMEOUT, 100.0)
+    meets(paths, api, TIMEOUT, 100.0)
+
+    assert dead(paths, 99.9 + QUIET) == set()
+    assert dead(paths, 100.0 + QUIET) == {"b"}
+
+
+def test_silence_of_one_service_alone_or_of_one_address_accuses_no_node() -> None:
+    pods = [track("web", "10.0.0.1"), track("web", "10.0.0.2")]
+    ports = [track("web", "10.0.0.1"), track("api", "10.0.0.1", number=81)]
+    for tracks in (pods, ports):
+        paths = begun(*tracks)
+        for held in tracks:
+            meets(paths, held, TIMEOUT, 100.0)
+
+        assert dead(paths, 200.0) == set()
+
+
+def test_any_answer_clears_the_node_a_refusal_too() -> None:
+    web, api, other = (track(n, f"10.0.0.{i}") for i, n in enumerate(("web", "api", "other")))
+    paths = begun(web, api, other)
+    meets(paths, web, TIMEOUT, 100.0)
+    meets(paths, api, TIMEOUT, 100.0)
+    meets(paths, other, TIMEOUT, 100.0)
+    assert dead(paths, 120.0) == {"b"}
+
+    meets(paths, other, REFUSED, 121.0)
+
+    assert set(paths.review(122.0)) == {("shop", "web"), ("shop", "api")}
+    assert paths.dead == frozenset()
+    for held in (web, api):
+        meets(paths, held, CONNECTED, 125.0)
+    assert paths.services(["b"]) == 0
+
+
+def test_a_witness_that_answered_last_time_keeps_its_node_alive() -> None:
+    web, api, other = (track(n, f"10.0.0.{i}") for i, n in enumerate(("web", "api", "other")))
+    paths = begun(web, api, other)
+    meets(paths, other, CONNECTED, 90.0)
+    meets(paths, web, TIMEOUT, 100.0)
+    meets(paths, api, TIMEOUT, 100.0)
+
+    assert dead(paths, 200.0) == set()
+    other.gone = True
+    assert dead(paths, 200.0) == {"b"}
+
+
+def test_a_silent_edge_is_in_doubt_until_somebody_there_has_answered_or_the_node_is_dead() -> None:
+    web, api = track("web", "10.0.0.1"), track("api", "10.0.0.2")
+    paths = begun(web, api)
+    meets(paths, api, CONNECTED, 99.0)
+    assert not paths.in_doubt(web)
+    meets(paths, web, TIMEOUT, 100.0)
+
+    assert paths.in_doubt(web)
+    assert paths.witnesses(web) == [api]
+    meets(paths, api, CONNECTED, 101.0)
+    assert not paths.in_doubt(web)
+    meets(paths, api, TIMEOUT, 102.0)
+    assert paths.in_doubt(api)
+    assert dead(paths, 101.0 + QUIET) == {"b"}
+    assert not paths.in_doubt(api)
+
+
+def test_without_another_service_on_the_node_nothing_is_in_doubt() -> None:
+    web, twin = track("web", "10.0.0.1"), track("web", "10.0.0.2")
+    paths = begun(web, twin)
+    meets(paths, web, TIMEOUT, 100.0)
+
+    assert paths.witnesses(web) == []
+    assert not paths.in_doubt(web)
+
+
+def test_our_own_node_and_endpoints_of_no_node_tell_nothing() -> None:
+    tracks = [
+        track(n, f"10.0.0.{i}", node=node)
+        for i, (n, node) in enumerate([("web", NODE), ("api", NODE), ("old", ""), ("new", "")])
+    ]
+    paths = begun(*tracks)
+    for held in tracks:
+        meets(paths, held, TIMEOUT, 100.0)
+        assert not paths.in_doubt(held)
+        assert paths.witnesses(held) == []
+
+    assert dead(paths, 200.0) == set()
+
+
+def test_what_is_gone_is_forgotten() -> None:
+    web, api = track("web", "10.0.0.1"), track("api", "10.0.0.2")
+    paths = begun(web, api)
+    meets(paths, web, TIMEOUT, 100.0)
+    meets(paths, api, TIMEOUT, 100.0)
+    assert dead(paths, 120.0) == {"b"}
+    web.gone = api.gone = True
+
+    assert dead(paths, 121.0) == set()
+    assert paths.services(["b"]) == 0
+
+
+def test_when_no_other_node_answers_it_is_ours_that_is_cut_off() -> None:
+    tracks = [
+        track(f"{n}-{node}", f"10.0.{i}.{j}", node=node)
+        for i, node in enumerate(("b", "c"))
+        for j, n in enumerate(("web", "api"))
+    ]
+    paths = begun(*tracks)
+    for held in tracks[:2]:
+        meets(paths, held, TIMEOUT, 100.0)
+    assert dead(paths, 120.0) == {"b"}
+    assert not paths.cut_off
+    for held in tracks[2:]:
+        meets(paths, held, TIMEOUT, 110.0)
+
+    assert dead(paths, 130.0) == {"b", "c"}
+    assert paths.cut_off
+    meets(paths, tracks[3], CONNECTED, 140.0)
+    assert dead(paths, 141.0) == {"b"}
+    assert not paths.cut_off
+
+
+def test_one_witness_a_service_and_not_more_than_a_few() -> None:
+    tracks = [track(f"s{i}", f"10.0.0.{i}") for i in range(WITNESSES + 3)]
+    paths = begun(*tracks, track("s1", "10.0.9.9"))
+
+    assert len(paths.witnesses(tracks[0])) == WITNESSES - 1
+    tracks[1].gone = True
+    paths.begun(fresh := track("fresh", "10.0.8.8"))
+    assert fresh in paths.witnesses(tracks[0])
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 5), st.sampled_from([CONNECTED, REFUSED, TIMEOUT, UNREACHABLE])),
+        max_size=40,
+    )
+)
+def test_a_node_is_never_dead_within_a_round_of_an_answer(dials: list[tuple[int, Outcome]]) -> None:
+    tracks = [track(f"s{i}", f"10.0.0.{i}", node="bc"[i % 2]) for i in range(6)]
+    paths = begun(*tracks)
+    answered = {"b": 0.0, "c": 0.0}
+    for now, (which, outcome) in enumerate(dials, start=100):
+        meets(paths, tracks[which], outcome, float(now))
+        if outcome in (CONNECTED, REFUSED):
+            answered["bc"[which % 2]] = float(now)
+        for node in dead(paths, now + 0.5):
+            assert now + 0.5 - answered[node] >= QUIET
