@@ -23,8 +23,8 @@ def advice(service: Service, book: PortBook, rollouts: Iterable[Rollout] = ()) -
             f"look at the ClusterIP: kubectl get service {service.name} -n {service.namespace}; "
             "a cluster on loopback is dialed only inside --allow-targets",
         )
-    line = LINES.get(verdict)
-    return (line.format(ns=service.namespace, name=service.name),) if line else ()
+    line, node = LINES.get(verdict), book.judgement.cause.partition("/")[2]
+    return (line.format(ns=service.namespace, name=service.name, node=node),) if line else ()
 
 
 LINES: dict[Verdict, str] = {
@@ -44,7 +44,14 @@ LINES: dict[Verdict, str] = {
         "see what the containers listen on: kubectl exec -n {ns} POD -- ss -ltn; "
         "an application bound to 127.0.0.1 refuses here too"
     ),
-    Verdict.DENIED: "see which policy selects the pods: kubectl get networkpolicies -n {ns}",
+    Verdict.NODE_PATH: (
+        "look at the node and its network: kubectl describe node {node}; "
+        "kubectl get pods -A -o wide --field-selector spec.nodeName={node}"
+    ),
+    Verdict.DENIED: (
+        "see which policy selects the pods: kubectl get networkpolicies -n {ns} -o wide; "
+        "if probe is to see them, admit pods labelled app.kubernetes.io/name=edgeprobe"
+    ),
     Verdict.BLACKHOLED: (
         "see whether a policy or a firewall drops packets (kubectl get networkpolicies -n {ns}) "
         "and whether the pods' nodes are up (kubectl get nodes)"
@@ -54,8 +61,12 @@ LINES: dict[Verdict, str] = {
         "a readinessProbe would take them out of the Service"
     ),
     Verdict.PROXY_STALE: (
-        "look at kube-proxy on this node: "
-        "kubectl get pods -n kube-system -l k8s-app=kube-proxy -o wide"
+        "look at kube-proxy on node {node}: kubectl get pods -n kube-system -l k8s-app=kube-proxy "
+        "-o wide --field-selector spec.nodeName={node}"
+    ),
+    Verdict.MASKED: (
+        "ask the application itself, past the mesh: "
+        "kubectl exec -n {ns} POD -c CONTAINER -- ss -ltn"
     ),
     Verdict.LOSSY: "look for drops on the nodes' interfaces and for a full conntrack table",
 }

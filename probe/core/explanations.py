@@ -22,8 +22,8 @@ class Explanation:
 
 
 def _of(verdict: Verdict, meaning: str, detail: str, *causes: str, do: str = "") -> Explanation:
-    advised = LINES[verdict].format(ns="NAMESPACE", name="NAME") if verdict in LINES else ""
-    return Explanation(verdict, meaning, detail, causes, do or advised)
+    line = LINES.get(verdict, "").format(ns="NAMESPACE", name="NAME", node="NODE")
+    return Explanation(verdict, meaning, detail, causes, do or line)
 
 
 _ALL = (
@@ -61,8 +61,6 @@ _ALL = (
         "dials fails. It is one incident, whatever the number of Services.",
         "the node is down, or cut off from the network",
         "the pod network's agent (CNI) on that node, or its routes",
-        do="look at the node: kubectl get nodes -o wide; "
-        "kubectl get pods -A -o wide --field-selector spec.nodeName=NODE",
     ),
     _of(
         Verdict.NO_ENDPOINTS,
@@ -148,8 +146,6 @@ _ALL = (
         "A sidecar or a node's mesh agent answers the handshake for every port, whether or not "
         "the application listens. A refusal would still be one.",
         "Istio, Linkerd or another mesh on the namespace or the pods",
-        do="ask beyond the mesh: kubectl exec -n NAMESPACE POD -- ss -ltn, or the mesh's own "
-        "telemetry",
     ),
     _of(
         Verdict.HEALTHY,

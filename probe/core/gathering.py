@@ -69,7 +69,7 @@ def evidence(
         vip_faults=sum(t.fault is not None for t in vips),
         stale_seconds=view.stale_seconds if _doubtful((*endpoints, *vips), view) else None,
         drain_failures=sum(view.now - at < view.linger for at in book.drain_failures),
-        new=view.now - record.since < view.settle,
+        new=view.now - book.since < view.settle,
         scaled_to_zero=scaled_to_zero,
         starting=starting,
         rolling=rolling,

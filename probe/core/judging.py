@@ -62,11 +62,10 @@ def _waits(
     if not found.pending and not (found.rolling and _only_changes(old, new)):
         book.held_since = None
         return False
-    if book.held_since is None:
-        book.held_since = view.now
+    if book.held_since is None or view.stale_seconds is not None:
+        book.held_since = view.now  # nothing is confirmed before the API server is heard again
     limit = view.interval + CONFIRM_DIALS * (view.timeout + confirm_after)
-    over = view.now - book.held_since > limit
-    return not over or view.stale_seconds is not None
+    return view.now - book.held_since <= limit
 
 
 def _only_changes(old: Judgement, new: Judgement) -> bool:

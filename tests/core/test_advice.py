@@ -56,6 +56,15 @@ def test_a_drain_race_without_a_measure_asks_for_a_usual_drain() -> None:
     assert "preStop.sleep.seconds: 15" in told(Verdict.DRAIN_RACE)[0]
 
 
+def test_what_concerns_a_node_names_it() -> None:
+    held = service()
+    book = PortBook(PortEdges(KEY, held.ports[0], (), (), (), frozenset(), ()))
+    for verdict, cause in ((Verdict.NODE_PATH, "node/b"), (Verdict.PROXY_STALE, "proxy/b")):
+        book.judgement = Judgement(verdict, "", cause=cause)
+
+        assert "spec.nodeName=b" in advice(held, book)[0]
+
+
 @pytest.mark.parametrize("verdict", LINES)
 def test_every_other_line_is_filled_in(verdict: Verdict) -> None:
     (line,) = told(verdict)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from probe.core.edges import Kind
+from probe.core.edges import Kind, PortKey
 from probe.core.ledger import PROXY_SYNC
 from probe.core.results import Outcome
 from probe.core.rounds import Dial
@@ -10,10 +10,13 @@ from probe.core.verdicts import FAILING, PROXY_PATIENCE
 from tests.core.facts import (
     CONNECTED,
     REFUSED,
+    REJECTED,
+    TIMEOUT,
     Story,
     endpoint,
     everything_connects,
     leaving,
+    port,
     service,
     slice_of,
     workload,
@@ -135,3 +138,58 @@ def test_a_proxy_that_follows_within_its_time_is_not_stale() -> None:
     story.run(20)
 
     assert alarms(story, at) == []
+
+
+def test_a_port_that_is_added_gets_the_time_that_a_new_service_gets() -> None:
+    """Its slices come a moment later, kube-proxy's rule another one: until then an unknown port
+    of a ClusterIP times out. What was removed before it was there has nothing to do with it."""
+    two = service(port(), port(8181, 9090, name="admin"))
+    story = standing(2, *PODS, "10.0.0.3")
+    story.store(slice_of(*PODS, leaving("10.0.0.3")))
+    story.store(slice_of(*PODS))
+    story.run(5)
+    at = story.now
+    story.store(two)
+    story.run(1)
+    story.answer = vip_refuses
+    story.store(slice_of(*PODS, number=9090, port_name="admin", name="admin"))
+    story.run(2)
+    story.answer = everything_connects
+    story.run(20)
+
+    assert alarms(story, at) == []
+    assert story.verdict(PortKey("demo-app", "backend-v1", 8181)) == "healthy"
+
+
+def test_a_rollout_does_not_lead_through_other_failures() -> None:
+    """A bad release is rolled back: its pods still refuse while the template is right again."""
+    bad, good = PODS, ("10.0.1.1", "10.0.1.2")
+    story = standing(2, *bad)
+    story.answer = lambda dial, now: REFUSED if dial.edge.address in bad else CONNECTED
+    story.run(20)
+    assert story.verdict() == "not_listening"
+    at = story.now
+    story.store(workload(replicas=2, image="app:2", complete=False, rolling=True))
+    story.answer = lambda dial, now: TIMEOUT if dial.edge.address in bad else CONNECTED
+    story.run(8)
+    story.store(slice_of(*(leaving(pod, serving=False) for pod in bad), *good))
+    story.store(workload(replicas=2, image="app:2"))
+    story.run(10)
+
+    assert alarms(story, at) == []
+    assert story.verdict() == "healthy"
+
+
+def test_confirmations_that_an_outage_of_the_api_server_put_off_come_together() -> None:
+    story = standing(2, *PODS)
+    story.answer = lambda dial, now: REJECTED if dial.edge.kind is not Kind.SERVICE else CONNECTED
+    story.world.stale_seconds = 0.0
+    at = story.now
+    for _ in range(60):
+        story.world.stale_seconds += 1.0
+        story.run(1)
+    assert alarms(story, at) == []
+    story.world.stale_seconds = None
+    story.run(20)
+
+    assert {str(turn.new.verdict) for turn in story.turns if turn.at >= at} == {"denied"}
