@@ -4,7 +4,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: demo test quick lint bench lock clean
+.PHONY: demo test quick lint bench soak lock clean
 .DEFAULT_GOAL := help
 
 help: ## Show what can be made.
@@ -27,6 +27,9 @@ lint: $(READY) ## Formatting, lint, types and the floors of the house.
 
 bench: $(READY) ## Measure dials, memory and exposition against yardsticks of the same run.
 	$(BIN)/python -m tests.bench $(ARGS)
+
+soak: $(READY) ## Live with the daemons on real Kubernetes for half an hour, and count what they get wrong.
+	$(BIN)/python -m tests.soak $(ARGS)
 
 # The locks hold pins and hashes and no index address, so they work behind any mirror.
 $(READY): requirements-dev.lock pyproject.toml

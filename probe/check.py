@@ -1,14 +1,18 @@
 """The single run: the daemon's own parts, once. One list, one dial of everything, one verdict."""
 
 import asyncio
-from dataclasses import dataclass
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from http import HTTPStatus
 
 from probe.core import kube
-from probe.core.edges import ServiceKey
+from probe.core.edges import Service, ServiceKey
 from probe.core.rounds import Dial
 from probe.core.world import World
 from probe.descriptors import affordable
 from probe.dialer import Dialer
+from probe.lookups import Lookups
 from probe.reflector import ApiError, Connection, Limits
 from probe.settings import Settings
 
@@ -20,73 +24,169 @@ TICK = 0.01
 """Seconds between two looks at what the kernel has decided: nobody notices them."""
 
 
+NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+"""What a Service may be called (a DNS-1035 label; KEP-5311 lets it begin with a digit)."""
+
+Tell = Callable[[str], None]
+"""Told what goes on, a few words each time, for somebody who waits."""
+
+
 class NotFound(LookupError):
     """There is no such Service; the text says so as kubectl does."""
 
 
+class BadSelector(ValueError):
+    """A label selector that the API server cannot read; the text says what it says of it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which Services to check: one by name, or all of a namespace ("" for every namespace)."""
+    """Which Services to check: one by name, or all of a namespace ("" for every namespace), or
+    those of them that a label `selector` chooses, as kubectl's -l takes it."""
 
     namespace: str
     name: str | None = None
+    selector: str = ""
 
 
 async def check_services(
-    connection: Connection, settings: Settings, selection: Selection
+    connection: Connection,
+    settings: Settings,
+    selection: Selection,
+    tell: Tell = lambda said: None,
 ) -> tuple[World, list[str]]:
     """Dials what the selection implies and returns the World with its verdicts, and warnings.
 
-    Raises NotFound, ApiError and whatever listing raises when the API server is away.
+    Raises NotFound, BadSelector, ApiError and whatever listing raises when the API server is away.
     """
+    if selection.name is not None and not NAME.fullmatch(selection.name):
+        raise not_found(selection)
     loop = asyncio.get_running_loop()
-    world = World(settings.world(connection.allow_targets, once=True), loop.time())
-    warnings: list[str] = []
-    for resource in kube.RESOURCES:
-        try:
-            listed, _ = await connection.list(resource, selection.namespace)
-        except ApiError as refused:
-            if resource.required:
-                raise
-            warnings.append(str(refused))
-            continue
-        world.apply(_chosen(listed, selection), loop.time())
+    config = settings.world(connection.allow_targets, once=True)
+    world = World(replace(config, peers=None), loop.time())  # nobody shares a single run
+    tell("listing Services")
+    found, warnings = await _listed(connection, selection)
+    for listed in _chosen(found, selection):
+        world.apply(listed, loop.time())
     if selection.name is not None and not world.mirror.services:
-        raise NotFound(
-            f'Service "{selection.name}" not found in namespace "{selection.namespace}": '
-            "-n names another one"
-        )
-    await _dial_all(world, settings)
+        raise not_found(selection)
+    lookups = Lookups(connection, lambda event: _take(world, event))
+    await _dial_all(world, settings, lookups, tell)
     return world, warnings
 
 
-def _chosen(listed: kube.Listed, selection: Selection) -> kube.Listed:
-    """The list without the Services, and their slices, that nobody asked for."""
-    if selection.name is None:
-        return listed
-    attribute = {kube.SERVICES.name: "name", kube.SLICES.name: "service"}.get(listed.resource)
-    if attribute is None:
-        return listed
-    facts = tuple(f for f in listed.facts if getattr(f, attribute) == selection.name)
-    return kube.Listed(listed.resource, facts)
+def not_found(selection: Selection) -> NotFound:
+    return NotFound(
+        f'Service "{selection.name}" not found in namespace "{selection.namespace}": '
+        "-n names another one"
+    )
 
 
-async def _dial_all(world: World, settings: Settings) -> None:
+async def _listed(
+    connection: Connection, selection: Selection
+) -> tuple[list[kube.Listed], list[str]]:
+    """What each resource lists, all asked at once; and what has to do without, as warnings."""
+    asked = (_list(connection, resource, selection) for resource in kube.RESOURCES)
+    answers = await asyncio.gather(*asked, return_exceptions=True)
+    found: list[kube.Listed] = []
+    denied: list[str] = []
+    warnings: list[str] = []
+    for resource, answer in zip(kube.RESOURCES, answers, strict=True):
+        if not isinstance(answer, BaseException):
+            found.append(answer)
+        elif resource.required or not isinstance(answer, ApiError):
+            raise answer
+        elif answer.code == HTTPStatus.FORBIDDEN:
+            denied.append(resource.name)
+        else:
+            warnings.append(str(answer))
+    if denied:
+        warnings.append(f"the API server forbids us to list {', '.join(denied)}")
+    return found, warnings
+
+
+async def _list(
+    connection: Connection, resource: kube.Resource, selection: Selection
+) -> kube.Listed:
+    """Asks for no more than what the selection needs."""
+    chosen = _selectors(resource, selection)
+    try:
+        return (await connection.list(resource, selection.namespace, **chosen))[0]
+    except ApiError as refused:
+        if refused.code == HTTPStatus.BAD_REQUEST and "labelSelector" in chosen:
+            said = refused.message or "it cannot be read"
+            raise BadSelector(f"-l {selection.selector!r}: {said}") from None
+        raise
+
+
+async def chosen_services(connection: Connection, selection: Selection) -> tuple[Service, ...]:
+    """The Services of the selection as they are now. Raises BadSelector and ApiTrouble."""
+    found: tuple[Service, ...] = (await _list(connection, kube.SERVICES, selection)).facts
+    return found
+
+
+def _selectors(resource: kube.Resource, selection: Selection) -> dict[str, str]:
+    """How the API server itself is told to leave out what nobody asked for."""
+    name, service = selection.name, kube.SERVICE_NAME
+    if resource is kube.SERVICES and selection.selector:
+        return {"labelSelector": selection.selector}
+    if resource is kube.SERVICES and name is not None:
+        return {"fieldSelector": f"metadata.name={name}"}
+    if resource is kube.NAMESPACES and selection.namespace:
+        return {"fieldSelector": f"metadata.name={selection.namespace}"}
+    if resource is kube.NAMESPACES and selection.namespace:
+        return {"fieldSelector": f"metadata.name={selection.namespace}"}
+    return {"labelSelector": f"{service}={name}"} if resource is kube.SLICES and name else {}
+
+
+def _chosen(found: list[kube.Listed], selection: Selection) -> list[kube.Listed]:
+    """The lists without the slices of Services that nobody asked for."""
+    if not selection.selector:
+        return found
+    services = {
+        (fact.namespace, fact.name)
+        for listed in found
+        if listed.resource == kube.SERVICES.name
+        for fact in listed.facts
+    }
+    return [
+        listed
+        if listed.resource != kube.SLICES.name
+        else kube.Listed(
+            listed.resource,
+            tuple(f for f in listed.facts if (f.namespace, f.service) in services),
+            listed.namespace,
+        )
+        for listed in found
+    ]
+
+
+def _take(world: World, event: kube.Event) -> None:
+    world.apply(event, asyncio.get_running_loop().time())
+
+
+async def _dial_all(world: World, settings: Settings, lookups: Lookups, tell: Tell) -> None:
     """Dials until nothing is due: the edges, and the candidates that their results ask for."""
     loop = asyncio.get_running_loop()
     dialer: Dialer[Dial] = Dialer(
         seconds=settings.timeout, limit=affordable(settings.max_in_flight), abort=False
     )
+    begun = ended = 0
     try:
         while True:
             dials = world.due(loop.time(), dialer.room)
             dialer.dial((dial, dial.edge.address, dial.edge.dial_port) for dial in dials)
+            begun += len(dials)
+            tell(f"dialing: {ended} of {begun + world.waiting} answered")
             await asyncio.sleep(TICK)
-            world.record(dialer.collect(), loop.time())
+            outcomes = dialer.collect()
+            ended += len(outcomes)
+            world.record(outcomes, loop.time())
             if dialer.in_flight or world.waiting:
                 continue
             world.judge(loop.time())
-            if not dials and not world.outstanding:
+            lookups.want(world.wanted_replica_sets())
+            if not await lookups.finish() and not dials and not world.outstanding:
                 return
     finally:
         dialer.close()

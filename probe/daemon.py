@@ -13,18 +13,20 @@ from math import inf
 from typing import Any
 
 from probe import memory, sysctl
+from probe.casebook import Casebook
 from probe.core import kube, report
 from probe.core.changes import Change, ChangeKind
 from probe.core.closing import Choice, Closing, Mode
 from probe.core.edges import Kind
 from probe.core.judging import Turn
 from probe.core.rounds import Dial
-from probe.core.verdicts import FAILING
 from probe.core.world import World
 from probe.descriptors import affordable
 from probe.dialer import Dialer
 from probe.discovery import Discovery
+from probe.lookups import Lookups
 from probe.metrics import CONTENT_TYPE, Metrics
+from probe.ondemand import OnDemand
 from probe.reflector import Connection
 from probe.server import Server
 from probe.settings import Settings, parse_listen
@@ -67,6 +69,7 @@ class Daemon:
             seconds=settings.timeout, limit=affordable(settings.max_in_flight)
         )
         self.discovery = Discovery(connection, settings.namespaces, self._apply)
+        self._lookups = Lookups(connection, self._apply)
         self._metrics = Metrics(
             self.world,
             self.discovery.statuses,
@@ -76,6 +79,8 @@ class Daemon:
         self._closing = Closing(Choice(settings.close))
         self._begun = 0
         self._close_by(self._closing.mode)
+        self._casebook = Casebook(settings, self.world, connection, self._clock)
+        self._on_demand = OnDemand(self.world, settings.timeout, self._loop.time)
         self._server = Server(self, content_type=CONTENT_TYPE, api_key=settings.api_key)
         self._ticked = self._second = now
         self._first_round = False
@@ -94,19 +99,22 @@ class Daemon:
             self.port,
             extra={"node": self._settings.node, "port": self.port},
         )
-        watching = asyncio.create_task(self.discovery.run())
-        ticking = asyncio.create_task(self._tick_forever())
         stopping = asyncio.create_task(stop.wait())
+        endless = (
+            self.discovery.run(),
+            self._lookups.run(),
+            self._tick_forever(),
+            self._casebook.run(),
+        )
+        tasks = {stopping, *map(asyncio.create_task, endless)}
         try:
-            done, _ = await asyncio.wait(
-                {watching, ticking, stopping}, return_when=asyncio.FIRST_COMPLETED
-            )
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done - {stopping}:
                 task.result()  # a bug in a loop that should never end ends the daemon, loudly
         finally:
-            for task in (watching, ticking, stopping):
+            for task in tasks:
                 task.cancel()
-            await asyncio.gather(watching, ticking, stopping, return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)
             await self._drain()
 
     async def _drain(self) -> None:
@@ -135,9 +143,12 @@ class Daemon:
             self._tell(self.world.tick(now))
             self._metrics.observe_lags()
             self._choose_closing(now)
+            self._casebook.tick(now)
+            self._lookups.want(self.world.wanted_replica_sets())
             self._learned()
         for turn in self.world.judge(now) if self.discovery.answered else ():
             self._log_turn(turn)
+            self._casebook.take(turn)
             self._turned(turn)
 
     def _choose_closing(self, now: float) -> None:
@@ -173,11 +184,9 @@ class Daemon:
             self._changed(change)
 
     def _log_turn(self, turn: Turn) -> None:
+        """Alarm is the incident's to give: what many Services share is one there."""
         key, new = turn.key, turn.new
-        alarming = new.verdict in FAILING and not new.on_purpose
-        level = logging.WARNING if alarming else logging.INFO
-        log.log(
-            level,
+        log.info(
             "%s/%s:%d %s: %s",
             *key,
             new.verdict,
@@ -188,6 +197,8 @@ class Daemon:
                 "service_port": key.port,
                 "verdict": str(new.verdict),
                 "was": str(turn.old.verdict),
+                "on_purpose": new.on_purpose,
+                "cause": new.cause,
             },
         )
 
@@ -229,9 +240,10 @@ class Daemon:
             yield chunk
             await asyncio.sleep(0)
 
-    def services(self) -> dict[str, Any]:
+    def services(self, namespace: str = "") -> dict[str, Any]:
         now = self._loop.time()
-        return report.services(self.world, now, self._clock, self._settings.vantage)
+        vantage = self._settings.vantage
+        return report.services(self.world, now, self._clock, vantage, namespace)
 
     def service(self, namespace: str, name: str) -> dict[str, Any] | None:
         try:
@@ -241,5 +253,17 @@ class Daemon:
         except KeyError:
             return None
 
-    def changes(self) -> dict[str, Any]:
-        return report.changes(self.world, self._clock)
+    async def check(self, namespace: str, name: str) -> dict[str, Any] | None:
+        if self.service(namespace, name) is None:
+            return None
+        await self._on_demand.check((namespace, name))
+        return self.service(namespace, name)
+
+    def incidents(self, since: float | None, namespace: str, service: str) -> dict[str, Any]:
+        return self._casebook.document(self._loop.time(), since, namespace, service)
+
+    def changes(self, since: float | None, namespace: str, service: str) -> dict[str, Any]:
+        after = -inf if since is None else self._loop.time() - since
+        return report.changes(
+            self.world, self._clock, after=after, namespace=namespace, service=service
+        )

@@ -1,7 +1,8 @@
 """All reflectors of one daemon, and what they know together.
 
 With a list of namespaces each is watched by itself, so that a Role in each suffices; without,
-the whole cluster is watched and a ClusterRole is needed.
+the whole cluster is watched and a ClusterRole is needed. What is in no namespace, such as a Node,
+is watched in either case, if we may.
 """
 
 import asyncio
@@ -25,7 +26,7 @@ class Discovery:
         self._reflectors = {
             resource.name: [
                 Reflector(connection, resource, sink, namespace=namespace)
-                for namespace in namespaces or ("",)
+                for namespace in (resource.namespaced and namespaces) or ("",)
             ]
             for resource in kube.RESOURCES
         }

@@ -17,8 +17,9 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any, Never
 
-from probe.apiserver.connection import Connection, Limits, Listing, connect
+from probe.apiserver.connection import Connection, Listing, connect
 from probe.apiserver.decoding import Decoder, Key, Skip, Torn
+from probe.apiserver.exchange import Limits
 from probe.apiserver.framing import Piece
 from probe.apiserver.refusals import (
     ApiError,
@@ -59,8 +60,8 @@ class Pace:
     healthy: float = 120.0
     """Without trouble for this long, the next trouble starts from `first` (client-go)."""
     spread: float = 1.0
-    """A watch that ended in order is opened again within this; with 1000 daemons and five
-    resources that is 5000 requests in a second, not at once. Arbitrary."""
+    """A watch that ended in order is opened again within this; with 1000 daemons and eight
+    resources that is 8000 requests in a second, not at once. Arbitrary."""
     short: float = 1.0
     """A watch that ends sooner and brought nothing is trouble (client-go's very short watch)."""
     watch: float = 300.0
@@ -109,15 +110,19 @@ class Backoff:
         self._base = pace.first
         self._last = float("-inf")
 
-    def pause(self, error: ApiTrouble) -> float:
-        """Seconds to wait after this trouble."""
+    def pause(self, error: ApiTrouble, *, worked: bool = False) -> float:
+        """Seconds to wait after this trouble.
+
+        What is denied is asked for as seldom as there is, unless it once `worked`: an API server
+        that has just started knows no roles yet, and refuses everybody for a moment (seen on 1.36).
+        """
         now = self._clock()
         base = self._pace.first if now - self._last > self._pace.healthy else self._base
         self._base = min(base * 2, self._pace.longest)
         self._last = now
         asked = 0.0
         if isinstance(error, ApiError):
-            if error.denied:
+            if error.denied and not worked:
                 base = self._pace.longest
             asked = (error.retry_after or 0.0) * self._chance.uniform(1.0, 1.25)
         return max(base * self._chance.uniform(1.0, 2.0), asked)
@@ -322,7 +327,7 @@ class Reflector:
             if error.denied:
                 self.status.forbidden = error.code == HTTPStatus.FORBIDDEN
                 self.status.absent = error.code == HTTPStatus.NOT_FOUND
-        pause = self._backoff.pause(error)
+        pause = self._backoff.pause(error, worked=self.status.synced)
         self.status.error = str(error)
         kind = f"{error.code}" if isinstance(error, ApiError) else "unreachable"
         if kind not in self._told:

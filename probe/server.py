@@ -1,14 +1,15 @@
 """What the daemon answers over HTTP: /metrics, /livez, /readyz and /api/v1.
 
-It only reads. /api/v1 wants the key in X-Edgeprobe-Key when one is configured (the API server's
-pod proxy strips Authorization) and is rate-limited; metrics and health are for the kubelet and
-Prometheus and are not.
+It only reads; a POST has the daemon dial sooner what it dials anyway. /api/v1 wants the key in
+X-Edgeprobe-Key when one is configured (the API server's pod proxy strips Authorization) and is
+rate-limited; metrics and health are for the kubelet and Prometheus and are not.
 """
 
 import asyncio
 import hmac
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from math import inf, nan
 from typing import Any, Protocol
 
 import msgspec
@@ -33,8 +34,22 @@ GZIP_LEVEL = 1
 
 KEY_HEADER = "X-Edgeprobe-Key"
 
+LINKED = (
+    *("/metrics", "/livez", "/readyz"),
+    *("/api/v1/services", "/api/v1/incidents", "/api/v1/changes"),
+)
+"""What the page at / leads to."""
+
 NotReady = list[str]
 Json = dict[str, Any]
+
+
+class Busy(Exception):
+    """Too much is asked of us at this moment; the text says of what."""
+
+
+class Amiss(Exception):
+    """A question that cannot be answered; the text says what to ask instead."""
 
 
 class Answers(Protocol):
@@ -49,13 +64,21 @@ class Answers(Protocol):
     def metrics(self) -> AsyncIterator[bytes]:
         """The page for Prometheus, piece by piece."""
 
-    def services(self) -> Json:
-        """An iterator may stand for a list: its items are then asked for one by one."""
+    def services(self, namespace: str) -> Json:
+        """Those of a namespace, "" for all. An iterator may stand for a list: its items are then
+        asked for one by one."""
 
     def service(self, namespace: str, name: str) -> Json | None:
         """None if it is not known."""
 
-    def changes(self) -> Json: ...
+    async def check(self, namespace: str, name: str) -> Json | None:
+        """The same once the Service was dialed anew. Raises Busy."""
+
+    def incidents(self, since: float | None, namespace: str, service: str) -> Json:
+        """Those of the last `since` seconds, of a namespace or a Service if not ""."""
+
+    def changes(self, since: float | None, namespace: str, service: str) -> Json:
+        """As incidents."""
 
 
 class Server:
@@ -87,9 +110,11 @@ class Server:
         app.router.add_get("/livez", self._livez)
         app.router.add_get("/readyz", self._readyz)
         app.router.add_get("/metrics", self._metrics)
-        app.router.add_get("/api/v1/services", self._json(lambda _: self._answers.services()))
+        app.router.add_get("/api/v1/services", self._json(self._services))
         app.router.add_get("/api/v1/services/{namespace}/{name}", self._json(self._service))
-        app.router.add_get("/api/v1/changes", self._json(lambda _: self._answers.changes()))
+        app.router.add_post("/api/v1/check/{namespace}/{name}", self._check)
+        app.router.add_get("/api/v1/incidents", self._json(self._incidents))
+        app.router.add_get("/api/v1/changes", self._json(self._changes))
         return app
 
     @web.middleware
@@ -99,6 +124,8 @@ class Server:
             return refusal
         try:
             return await handler(request)
+        except Amiss as amiss:
+            return _error(400, str(amiss))
         except web.HTTPNotFound:
             return _error(404, f"there is no {request.path}")
         except web.HTTPMethodNotAllowed as wrong:
@@ -115,8 +142,7 @@ class Server:
         return None
 
     async def _index(self, request: web.Request) -> web.Response:
-        paths = ("/metrics", "/livez", "/readyz", "/api/v1/services", "/api/v1/changes")
-        links = "".join(f'<li><a href="{p}">{p}</a></li>' for p in paths)
+        links = "".join(f'<li><a href="{p}">{p}</a></li>' for p in LINKED)
         page = f"<!doctype html><title>probe</title><h1>probe</h1><ul>{links}</ul>"
         return web.Response(text=page, content_type="text/html")
 
@@ -132,23 +158,65 @@ class Server:
     async def _metrics(self, request: web.Request) -> web.StreamResponse:
         return await _streamed(request, self._answers.metrics(), self._content_type, gzip=True)
 
+    def _services(self, request: web.Request) -> Json:
+        return self._answers.services(request.query.get("namespace", ""))
+
     def _service(self, request: web.Request) -> Json:
-        namespace, name = request.match_info["namespace"], request.match_info["name"]
-        found = self._answers.service(namespace, name)
+        found = self._answers.service(*_named(request))
         if found is None:
             raise web.HTTPNotFound
         return found
+
+    def _incidents(self, request: web.Request) -> Json:
+        return self._answers.incidents(*_scope(request))
+
+    def _changes(self, request: web.Request) -> Json:
+        return self._answers.changes(*_scope(request))
+
+    async def _check(self, request: web.Request) -> web.StreamResponse:
+        try:
+            found = await self._answers.check(*_named(request))
+        except Busy as busy:
+            return _error(429, str(busy), {"Retry-After": "1"})
+        if found is None:
+            raise web.HTTPNotFound
+        return web.Response(body=msgspec.json.encode(found), content_type=JSON)
 
     def _json(
         self, answer: Callable[[web.Request], Json]
     ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         async def respond(request: web.Request) -> web.StreamResponse:
-            return await _streamed(request, _taking_turns(_json_text(answer(request))), JSON)
+            return await _streamed(
+                request, _taking_turns(_json_text(answer(request))), JSON, gzip=True
+            )
 
         return respond
 
 
 JSON = "application/json"
+
+
+def _named(request: web.Request) -> tuple[str, str]:
+    return request.match_info["namespace"], request.match_info["name"]
+
+
+def _scope(request: web.Request) -> tuple[float | None, str, str]:
+    """The last how many seconds (None for all), the namespace and the Service ("" for any).
+    Raises Amiss."""
+    query = request.query
+    since = _seconds(query["since"]) if "since" in query else None
+    return since, query.get("namespace", ""), query.get("service", "")
+
+
+def _seconds(text: str) -> float:
+    """Raises Amiss."""
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = nan
+    if not 0 <= seconds < inf:
+        raise Amiss(f"since={text}: must be a number of seconds, such as since=3600")
+    return seconds
 
 
 def _error(status: int, text: str, headers: dict[str, str] | None = None) -> web.Response:

@@ -109,6 +109,10 @@ class Settings(BaseSettings):
     vantage: Literal["pod", "host", "local"] = Field(
         "pod", description="Where the daemon dials from: a pod's network, the host's, elsewhere."
     )
+    events: bool | None = Field(
+        None,
+        description="Post incidents as Kubernetes Events. Default: unless --vantage is local.",
+    )
     api_key: str = Field("", description="Key that /api/v1 wants in the header X-Edgeprobe-Key.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least level that is logged."
@@ -187,6 +191,11 @@ class Settings(BaseSettings):
     @property
     def node(self) -> str:
         return self.node_name or socket.gethostname()
+
+    @property
+    def posts_events(self) -> bool:
+        """What a laptop sees is not the cluster's to tell."""
+        return self.vantage != "local" if self.events is None else self.events
 
     def world(self, allow: tuple[Network, ...] = (), *, once: bool = False) -> Config:
         """The World's own configuration; `allow` adds to allow_targets (the sandbox's)."""

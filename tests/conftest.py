@@ -25,6 +25,9 @@ KUBERNETES = "KUBEBUILDER_ASSETS"
 """In the reason of every skip for want of Kubernetes' own binaries: no package brings those. That
 excuses a skip, unless the test's tier has all that it needs."""
 
+HOPELESS = "no package helps"
+"""In the reason of a skip for want of what cannot be installed: that excuses it, too."""
+
 
 @dataclass
 class Tier:
@@ -43,6 +46,7 @@ class Tier:
 TIERS = {
     "apiserver": Tier("a real API server alone", (*SIMPLE, "kubectl")),
     "real": Tier("real Kubernetes, nodes in network namespaces", WHOLE),
+    "kubelet": Tier("the same with real kubelets and containerd", (*WHOLE, "kubelet")),
 }
 
 
@@ -56,7 +60,9 @@ def pytest_runtest_makereport(
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
         for tier in tiers:
             tier.skipped[reason.removeprefix("Skipped: ")] += 1
-        excused = KUBERNETES in reason and not any(tier.whole for tier in tiers)
+        excused = HOPELESS in reason or (
+            KUBERNETES in reason and not any(tier.whole for tier in tiers)
+        )
         if os.environ.get(STRICT) and not excused:
             report.outcome = "failed"
             report.longrepr = f"skipped where nothing may be missing: {reason}"

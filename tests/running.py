@@ -83,9 +83,10 @@ def quiet(command: Running, code: int, number: int) -> bool:
 
 
 def environment(**more: str) -> dict[str, str]:
-    """Nothing of ours but the path: no kubeconfig of the developer's, no PROBE_ settings."""
+    """Nothing of ours but the path: no kubeconfig of the developer's, no PROBE_ settings. Not even
+    root can make that home."""
     kept = {name: os.environ[name] for name in ("PATH", "LANG", "TMPDIR") if name in os.environ}
-    return {**kept, "HOME": "/nonexistent", "PYTHONPATH": str(ROOT), **more}
+    return {**kept, "HOME": "/proc/nonexistent", "PYTHONPATH": str(ROOT), **more}
 
 
 async def probe(*arguments: str, seconds: float = PATIENCE, **env: str) -> Ended:
@@ -225,7 +226,7 @@ async def until(
             await asyncio.sleep(every)
 
 
-async def kubectl(kubeconfig: Path, *arguments: str) -> str:
+async def kubectl(kubeconfig: Path, *arguments: str, seconds: float = PATIENCE) -> str:
     """A stock kubectl; its output. The caller has skipped the test without one."""
     assert KUBECTL is not None
     process = await asyncio.create_subprocess_exec(
@@ -236,7 +237,7 @@ async def kubectl(kubeconfig: Path, *arguments: str) -> str:
         env={"HOME": str(kubeconfig.parent)},
     )
     try:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(seconds):
             output, _ = await process.communicate()
     except BaseException:
         process.kill()

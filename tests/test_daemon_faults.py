@@ -34,10 +34,10 @@ async def test_34_without_descriptors_no_edge_is_down_and_the_verdict_says_whose
                 async with session.get(f"http://127.0.0.1:{found.port}/metrics") as response:
                     return total(await response.text(), f"edgeprobe_{name}", labels)
 
-            await until(lambda: value("verdict", service="web", verdict="healthy"), 20)
+            await until(lambda: value("verdict", service="web", verdict="healthy"))
             scarce, limits = _without_descriptors(found)
             try:
-                await until(lambda: value("verdict", service="web", verdict="probe_fault"), 20)
+                await until(lambda: value("verdict", service="web", verdict="probe_fault"))
                 faults = await value("dials_total", result="local_fault")
                 assert faults > 0
                 assert await value("edges", state="down") == 0
@@ -46,10 +46,10 @@ async def test_34_without_descriptors_no_edge_is_down_and_the_verdict_says_whose
                 async def more() -> bool:
                     return await value("dials_total", result="local_fault") > faults
 
-                await until(more, 20)  # it goes on trying
+                await until(more)  # it goes on trying
             finally:
                 resource.prlimit(scarce, resource.RLIMIT_NOFILE, limits)
-            await until(lambda: value("verdict", service="web", verdict="healthy"), 20)
+            await until(lambda: value("verdict", service="web", verdict="healthy"))
 
     turns = [(r["was"], r["verdict"]) for r in found.command.records if r.get("service") == "web"]
     assert "probe_fault" in [verdict for _, verdict in turns]

@@ -53,7 +53,7 @@ async def mirrored(
     discovery = Discovery(connection, namespaces, events.append)
     running = asyncio.create_task(discovery.run())
     try:
-        await until(lambda: enough(discovery), 20)
+        await until(lambda: enough(discovery))
     finally:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
@@ -97,6 +97,21 @@ async def test_with_a_list_of_namespaces_nothing_else_is_asked_for(tmp_path: Pat
     listed = [e for e in events if isinstance(e, kube.Listed) and e.resource == "services"]
     assert {"a", "b"} == {e.namespace for e in listed}
     assert {"a", "b"} == {fact.namespace for e in listed for fact in e.facts}
+
+
+async def test_nodes_are_in_no_namespace_and_watched_whatever_is_asked_for(tmp_path: Path) -> None:
+    async with Cluster(("node-1", "node-2")) as cluster:
+        cluster.write_kubeconfig(tmp_path / "k")
+        connection = await connect(str(tmp_path / "k"), None, user_agent="test")
+        try:
+            _, events = await mirrored(connection, ("a", "b"), lambda d: d.statuses["nodes"].synced)
+        finally:
+            await connection.close()
+
+    (listed,) = [e for e in events if isinstance(e, kube.Listed) and e.resource == "nodes"]
+    assert listed.namespace == ""
+    assert all(node.ready and node.schedulable for node in listed.facts)
+    assert len(listed.facts) == 2
 
 
 async def test_until_it_is_listed_the_reason_is_told_and_then_the_age(tmp_path: Path) -> None:

@@ -12,7 +12,8 @@ import pytest
 import yaml
 
 from probe.apiserver import kubeconfig
-from probe.apiserver.connection import Connection, Limits
+from probe.apiserver.connection import Connection
+from probe.apiserver.exchange import Limits
 from probe.core.kube import SERVICES
 from probe.reflector import ApiError, ConnectionSettingsError, Unreachable, connect
 from tests.hostile import Server, connected, page, refuse, service, serving, write_kubeconfig

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from probe.apiserver.refusals import ApiError, Status
 from probe.core.kube import DEPLOYMENTS, SERVICES, SLICES, Listed
 from probe.reflector import Backoff, Pace, Unreachable
 from tests.hostile import (
@@ -143,6 +144,15 @@ def test_back_off_grows_from_eight_tenths_to_thirty_seconds_and_rests() -> None:
         assert base <= pause < 2 * base
     now = 121.0
     assert backoff.pause(away) < 1.6
+
+
+def test_a_denial_is_given_time_unless_it_is_one_of_an_api_server_that_has_just_started() -> None:
+    denied = ApiError("forbidden", Status(403))
+    first = Backoff(Pace(), lambda: 0.0, random.Random(1)).pause(denied)
+    later = Backoff(Pace(), lambda: 0.0, random.Random(1)).pause(denied, worked=True)
+
+    assert first >= Pace().longest
+    assert later < 2 * Pace().first
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -227,6 +227,22 @@ def test_the_world_is_told_what_was_set() -> None:
     assert (found.peers, found.once) == (("x", "y"), True)
 
 
+@pytest.mark.parametrize(
+    ("flags", "posts"),
+    [
+        ({}, True),
+        ({"vantage": "host"}, True),
+        ({"vantage": "local"}, False),
+        ({"vantage": "local", "events": "true"}, True),
+        ({"events": "false"}, False),
+    ],
+)
+def test_events_are_posted_from_inside_the_cluster_or_as_said(
+    flags: dict[str, Any], posts: bool
+) -> None:
+    assert load(flags).posts_events is posts
+
+
 def test_without_peers_a_daemon_is_alone() -> None:
     assert load({"peers": ""}).world().peers is None
 

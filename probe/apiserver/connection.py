@@ -21,10 +21,12 @@ import msgspec
 
 from probe.apiserver import kubeconfig
 from probe.apiserver.decoding import Decoder, Key, Page, PageEnd, Skip
+from probe.apiserver.exchange import Exchange, Limits, Refusal
 from probe.apiserver.framing import Lines, Piece
 from probe.apiserver.refusals import (
     ApiError,
     ConnectionSettingsError,
+    Status,
     Unreachable,
     api_error,
     retry_after,
@@ -56,24 +58,6 @@ Batch = list[Piece]
 """Watch lines that came together."""
 
 log = logging.getLogger("probe.reflector")
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Seconds that the API server has for each thing."""
-
-    connect: float = 10.0
-    """TCP and TLS: three SYNs (at 0, 1 and 3 s) and time to answer the last."""
-    page: float = 60.0
-    """One page of a list: kube-apiserver's own --request-timeout."""
-    listing: float = 300.0
-    """All pages: after five minutes etcd's compaction has made continue tokens expire."""
-    silence: float = 90.0
-    """A watch without a line: bookmarks come once a minute (kube-apiserver's cacher,
-    bookmarkFrequency), and half of that again for their jitter and the network. Not always,
-    though: 1.36 sends none before a resource's first change since the server's start."""
-    margin: float = 30.0
-    """Past the timeoutSeconds we asked for before we end a watch ourselves; arbitrary."""
 
 
 @dataclass(slots=True)
@@ -131,14 +115,22 @@ class Connection:
         await self._rest.close()
 
     async def list(
-        self, resource: Resource, namespace: str = "", *, resource_version: str | None = None
+        self,
+        resource: Resource,
+        namespace: str = "",
+        *,
+        resource_version: str | None = None,
+        **selectors: str,
     ) -> tuple[Listed, str]:
         """All there is of the resource, in one namespace if given, and its version.
 
         "0" as resource_version takes whatever the server has in memory, None what etcd has.
+        `selectors` are labelSelector and fieldSelector, which the server applies.
         Objects that cannot be read are left out and logged. Raises ApiTrouble.
         """
-        found = await self.listing(resource, namespace, resource_version=resource_version)
+        found = await self.listing(
+            resource, namespace, resource_version=resource_version, **selectors
+        )
         for reason, count in Counter(skip.reason for skip in found.skipped).items():
             first = next(skip for skip in found.skipped if skip.reason == reason)
             log.warning(
@@ -150,10 +142,15 @@ class Connection:
         return Listed(resource.name, tuple(found.facts.values()), namespace), found.version
 
     async def listing(
-        self, resource: Resource, namespace: str = "", *, resource_version: str | None = None
+        self,
+        resource: Resource,
+        namespace: str = "",
+        *,
+        resource_version: str | None = None,
+        **selectors: str,
     ) -> Listing:
         """As `list`, telling apart what was skipped. Raises ApiTrouble."""
-        query = {"limit": str(PAGE)}
+        query = {"limit": str(PAGE), **selectors}
         if resource_version is not None:
             query["resourceVersion"] = resource_version
         late = f"did not list all {resource.name} within {self.limits.listing:g} s"
@@ -164,7 +161,7 @@ class Connection:
                 if not error.forgotten:
                     raise
             # As client-go's pager: what cannot be had page by page is asked for whole.
-            return await self._pages(resource, namespace, {})
+            return await self._pages(resource, namespace, selectors)
 
     async def watch(
         self, resource: Resource, namespace: str, version: str, seconds: float
@@ -211,7 +208,8 @@ class Connection:
             if end.token == token:
                 raise Unreachable(f"the API server sends one page of {resource.name} for ever")
             token = end.token
-            query = {"limit": str(PAGE), "continue": token}
+            query = {**query, "continue": token}
+            query.pop("resourceVersion", None)  # the token holds it
 
     async def _page(
         self,
@@ -239,47 +237,73 @@ class Connection:
         await _file(pieces, decoder, listing)
         return end
 
+    async def exchange(self, asked: Exchange, refusal: Refusal) -> bytes:
+        """The body of a 2xx answer; what it says is not looked at. Raises ApiTrouble."""
+        body = bytearray()
+        late = f"did not answer within {asked.seconds:g} s"
+        async with (
+            self._reaching(late, asked.seconds),
+            self._answer(asked, refusal) as response,
+        ):
+            while chunk := await response.content.readany():
+                body += chunk
+                if len(body) > asked.most:
+                    raise Unreachable(f"{asked.path} answers more than {asked.most} bytes")
+        return bytes(body)
+
     @asynccontextmanager
     async def _get(
         self, verb: str, resource: Resource, namespace: str, query: dict[str, str]
     ) -> AsyncGenerator[aiohttp.ClientResponse]:
-        """An answer of 200, its body still to come. Raises ApiTrouble for any other."""
-        path = resource.path(namespace)
-        late = f"did not answer within {self.limits.page:g} s"
+        """An answer of 2xx, its body still to come. Raises ApiTrouble for any other."""
+        # A compressor would hold events back.
+        headers = {"Accept-Encoding": "identity"} if "watch" in query else {}
+        path, seconds = resource.path(namespace), self.limits.page
+        asked = Exchange("GET", path, query, headers=headers, seconds=seconds)
+
+        def refusal(status: Status, seconds: float | None) -> ApiError:
+            return api_error(status, verb, resource, namespace, seconds)
+
+        async with self._answer(asked, refusal) as response:
+            yield response
+
+    @asynccontextmanager
+    async def _answer(
+        self, asked: Exchange, refusal: Refusal
+    ) -> AsyncGenerator[aiohttp.ClientResponse]:
+        """An answer of 2xx, its body still to come. Raises ApiTrouble for any other."""
+        late = f"did not answer within {asked.seconds:g} s"
         loads = self._access.loads
         async with AsyncExitStack() as stack:
-            async with self._reaching(late, self.limits.page):
+            async with self._reaching(late, asked.seconds):
                 try:
-                    response = await self._send(path, query)
+                    response = await self._send(asked)
                 except aiohttp.ClientSSLError:
                     if not await self._reload(loads):
                         raise
-                    response = await self._send(path, query)
+                    response = await self._send(asked)
                 stack.callback(response.close)
                 if response.status == HTTPStatus.UNAUTHORIZED and await self._reload(loads):
                     response.close()
-                    response = await self._send(path, query)
+                    response = await self._send(asked)
                     stack.callback(response.close)
-                if response.status != HTTPStatus.OK:
-                    raise api_error(
+                if response.status // 100 != 2:
+                    raise refusal(
                         status_of(response.status, await _head(response)),
-                        verb,
-                        resource,
-                        namespace,
                         retry_after(response.headers.get("Retry-After")),
                     )
             yield response
 
-    async def _send(self, path: str, query: dict[str, str]) -> aiohttp.ClientResponse:
-        """One GET with the credentials of now; its answer, whatever it is, is the caller's."""
-        headers = dict(self._headers)
+    async def _send(self, asked: Exchange) -> aiohttp.ClientResponse:
+        """One request with the credentials of now; its answer, whatever it is, is the caller's."""
+        headers = {**self._headers, **asked.headers}
         if authorization := await self._access.authorization():
             headers["Authorization"] = authorization
-        if "watch" in query:
-            headers["Accept-Encoding"] = "identity"  # a compressor would hold events back
-        return await self._session.get(
-            self.server + path,
-            params=query,
+        return await self._session.request(
+            asked.method,
+            self.server + asked.path,
+            params=asked.query,
+            data=asked.body,
             headers=headers,
             allow_redirects=False,
             proxy=self._access.configuration.proxy,

@@ -13,7 +13,8 @@ import msgspec
 
 from probe.apiserver import refusals
 from probe.apiserver.framing import PIECE_MAX, Items, Oversized, Piece
-from probe.core.kube import BadObject, Removed, Resource, Stored
+from probe.core.kube import Removed, Resource, Stored
+from probe.core.meta import BadObject
 
 Reason = Literal["malformed_json", "malformed_object", "bad_object", "oversized", "unknown_event"]
 """Why something was skipped: no JSON; JSON of another shape; an object without what its fact

@@ -73,11 +73,12 @@ def api_error(
     group = f"in {resource.group}" if resource.group else 'in the core API group ""'
     where = f" of namespace {namespace}" if namespace else ""
     said = status.message or status.reason or "without saying why"
+    grant = "list and watch" if verb in ("list", "watch") else verb
     match status.code:
         case HTTPStatus.FORBIDDEN:
             sentence = (
                 f"the API server forbids us to {verb} {resource.name}{where}: "
-                f"grant list and watch on {resource.name} {group}"
+                f"grant {grant} on {resource.name} {group}"
             )
         case HTTPStatus.NOT_FOUND:
             sentence = f"the API server has no {resource.name} {group} ({resource.group_version})"

@@ -1,28 +1,52 @@
 """`probe check svc NAME` and `probe check all`: dials Services once and says what is wrong."""
 
 import asyncio
-import json
+import re
 import sys
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
 
 from probe import __version__
-from probe.check import PATIENCE, Selection, check_services, keys
+from probe.check import PATIENCE, Selection
+from probe.cli.asking import Answer, Question, ask
 from probe.cli.explained import explained
 from probe.cli.failing import USAGE, fail, printing
-from probe.cli.output import Format, Output
-from probe.cli.tables import service_table
+from probe.cli.output import CheckFormat, CheckOutput
+from probe.cli.progress import Progress
+from probe.cli.showing import Showing
+from probe.cli.watching import watch
 from probe.core import report
-from probe.core.verdicts import Verdict
 from probe.reflector import connect
 from probe.settings import Settings, load
+
+DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
+"""As kubectl's --since takes it, and days."""
 
 Namespace = Annotated[
     str | None,
     typer.Option("--namespace", "-n", metavar="NAME", help="Namespace. Default: the context's."),
 ]
+Vantage = Annotated[
+    str | None,
+    typer.Option(
+        "--from",
+        metavar="nodes|here|NODE",
+        help="Who dials: the daemons on the nodes, this machine, or one node's daemon. "
+        "Default: here if pods can be reached, else nodes.",
+    ),
+]
+Since = Annotated[
+    str | None,
+    typer.Option(
+        "--since",
+        metavar="DURATION",
+        help="Show the daemons' incidents and changes of so long, such as 1h, beside the answer.",
+    ),
+]
+Watch = Annotated[bool, typer.Option("--watch", "-w", help="Check again every 5 s until Ctrl-C.")]
 Kubeconfig = Annotated[
     str | None,
     typer.Option(
@@ -45,26 +69,33 @@ Config = Annotated[
 ]
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A check as it was typed. `namespace` is None for the context's, "" for all."""
+
+    namespace: str | None
+    name: str | None
+    selector: str
+    vantage: str | None
+    since: str | None
+    watch: bool
+    output: CheckOutput
+
+
 def svc(
     name: Annotated[str, typer.Argument(metavar="NAME", help="The Service's name.")],
     namespace: Namespace = None,
-    output: Format = Output.TABLE,
+    output: CheckFormat = CheckOutput.TABLE,
+    vantage: Vantage = None,
+    since: Since = None,
+    watch: Watch = False,
     kubeconfig: Kubeconfig = None,
     context: ContextName = None,
     seconds: Seconds = None,
     config: Config = None,
 ) -> None:
-    with explained():
-        settings = _settings(kubeconfig, context, seconds, config)
-        documents, warnings, _ = asyncio.run(_services(settings, namespace, name))
-    _warn(warnings)
-    (document,) = documents
-    with printing():
-        if output is Output.JSON:
-            print(json.dumps(document, indent=2))
-        else:
-            service_table(document)
-    sys.exit(report.exit_code(Verdict(document["verdict"])))
+    asked = _Asked(namespace, name, "", vantage, since, watch, output)
+    _check(asked, {"kubeconfig": kubeconfig, "context": context, "timeout": seconds}, config)
 
 
 def every(
@@ -72,7 +103,16 @@ def every(
     all_namespaces: Annotated[
         bool, typer.Option("--all-namespaces", "-A", help="All namespaces.")
     ] = False,
-    output: Format = Output.TABLE,
+    selector: Annotated[
+        str,
+        typer.Option(
+            "--selector", "-l", metavar="SELECTOR", help="Only Services with these labels."
+        ),
+    ] = "",
+    output: CheckFormat = CheckOutput.TABLE,
+    vantage: Vantage = None,
+    since: Since = None,
+    watch: Watch = False,
     kubeconfig: Kubeconfig = None,
     context: ContextName = None,
     seconds: Seconds = None,
@@ -80,55 +120,64 @@ def every(
 ) -> None:
     if namespace is not None and all_namespaces:
         fail("-n and -A exclude each other: give one of them", USAGE)
+    wanted = "" if all_namespaces else namespace
+    asked = _Asked(wanted, None, selector, vantage, since, watch, output)
+    _check(asked, {"kubeconfig": kubeconfig, "context": context, "timeout": seconds}, config)
+
+
+def _check(asked: _Asked, flags: dict[str, Any], config: str | None) -> None:
+    if asked.watch and asked.output is CheckOutput.JUNIT:
+        fail("--watch never ends, and junit is one document: choose another -o", USAGE)
+    if asked.vantage == "":
+        fail("--from is empty: write nodes, here or a node's name", USAGE)
+    since = None if asked.since is None else _seconds(asked.since)
+    began = datetime.now(UTC)
     with explained():
-        settings = _settings(kubeconfig, context, seconds, config)
-        wanted = "" if all_namespaces else namespace
-        documents, warnings, where = asyncio.run(_services(settings, wanted, None))
-    _warn(warnings)
-    verdict = report.worst(Verdict(d["verdict"]) for d in documents)
-    if not documents:
-        # Nothing was dialed, perhaps because of a typing error: that is no good news.
-        verdict = Verdict.UNKNOWN
-        print(f"probe: no Services in {where}", file=sys.stderr)
+        settings = _settings(flags, config)
+        answer, showing = asyncio.run(_answer(settings, asked, since))
+    _warn(answer)
+    if not answer.documents:
+        showing.nothing()
     with printing():
-        if output is Output.JSON:
-            print(json.dumps({"services": documents, "verdict": str(verdict)}, indent=2))
-        else:
-            for document in documents:
-                service_table(document)
-    sys.exit(report.exit_code(verdict))
+        showing.once(answer, began)
+    sys.exit(report.exit_code(answer.verdict))
 
 
-def _settings(
-    kubeconfig: str | None, context: str | None, seconds: float | None, config: str | None
-) -> Settings:
-    flags = {"kubeconfig": kubeconfig, "context": context, "timeout": seconds}
+def _settings(flags: dict[str, Any], config: str | None) -> Settings:
+    """Dials from where it stands: a daemon's pod or node if it was told which, else a machine
+    that is none of the cluster's."""
     given = {name: value for name, value in flags.items() if value is not None}
-    return load({"vantage": "local", **given}, config)
+    settings = load(given, config)
+    return settings if settings.node_name else settings.model_copy(update={"vantage": "local"})
 
 
-async def _services(
-    settings: Settings, namespace: str | None, name: str | None
-) -> tuple[list[dict[str, Any]], list[str], str]:
-    """The Services' documents, what to warn of, and where was looked, in words."""
+async def _answer(settings: Settings, asked: _Asked, since: float | None) -> tuple[Answer, Showing]:
+    """The answer, and how to show it; with --watch it never returns."""
     agent = f"edgeprobe/{__version__} (check)"
     connection = await connect(
         settings.kubeconfig, settings.context, user_agent=agent, limits=PATIENCE
     )
     try:
-        where = connection.namespace if namespace is None else namespace
-        world, warnings = await check_services(connection, settings, Selection(where, name))
+        namespace = connection.namespace if asked.namespace is None else asked.namespace
+        selection = Selection(namespace, asked.name, asked.selector)
+        question = Question(selection, asked.vantage, since)
+        showing = Showing(asked.output, selection)
+        if asked.watch:
+            await watch(connection, settings, question, showing)
+        with Progress() as tell:
+            return await ask(connection, settings, question, tell), showing
     finally:
         await connection.close()
-    now = asyncio.get_running_loop().time()
-    epoch = datetime.now(UTC) - timedelta(seconds=now)
-    documents = [
-        report.service(world, key, now, lambda at: epoch + timedelta(seconds=at), settings.vantage)
-        for key in keys(world)
-    ]
-    return documents, warnings, f"namespace {where}" if where else "any namespace"
 
 
-def _warn(warnings: list[str]) -> None:
-    for warning in warnings:
-        print(f"probe: {warning}; going on without it", file=sys.stderr)
+def _seconds(text: str) -> float:
+    found = DURATION.fullmatch(text)
+    if not text or found is None:
+        fail(f"--since {text!r}: write a duration such as 90s, 30m, 1h30m or 2d", USAGE)
+    days, hours, minutes, seconds = (int(part or 0) for part in found.groups())
+    return float(((days * 24 + hours) * 60 + minutes) * 60 + seconds)
+
+
+def _warn(answer: Answer) -> None:
+    for warning in answer.warnings:
+        print(f"probe: {warning}; going on without", file=sys.stderr)

@@ -111,6 +111,17 @@ def addr() -> Command:
     return addr
 
 
+@app.command(
+    cls=_Later,
+    help="Says what the verdicts mean, what usually causes each, and what to do next.",
+    short_help="What the verdicts mean.",
+)
+def explain() -> Command:
+    from probe.cli.explain import command
+
+    return command
+
+
 def _version(asked: bool) -> None:
     if asked:
         print(f"probe {__version__}")

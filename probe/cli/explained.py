@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from probe.check import NotFound
+from probe.check import BadSelector, NotFound
 from probe.cli.failing import COULD_NOT_TELL, USAGE, fail
 from probe.reflector import ApiError, ApiTrouble, ConnectionSettingsError
 from probe.settings import SettingsError
@@ -14,7 +14,7 @@ def explained() -> Iterator[None]:
     """Turns the errors that a user can cause or meet into a sentence and an exit code."""
     try:
         yield
-    except (SettingsError, ConnectionSettingsError, NotFound) as wrong:
+    except (SettingsError, ConnectionSettingsError, BadSelector, NotFound) as wrong:
         fail(str(wrong), USAGE)
     except ApiError as refused:
         fail(str(refused), USAGE if refused.code in (401, 403) else COULD_NOT_TELL)

@@ -15,7 +15,12 @@ from probe.daemon import Daemon
 from probe.reflector import connect
 from probe.settings import ENV_PREFIX, Settings, load
 
-METAVARS: dict[object, str] = {float: "NUMBER", int: "NUMBER", bool: "true|false"}
+METAVARS: dict[object, str] = {
+    float: "NUMBER",
+    int: "NUMBER",
+    bool: "true|false",
+    bool | None: "true|false",
+}
 
 
 def command(**given: Any) -> None:

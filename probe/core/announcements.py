@@ -5,7 +5,7 @@ An incident that many nodes see is told by one of them, on which all agree witho
 Event says which node's view it is.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import Any
 
@@ -21,6 +21,9 @@ CONTROLLER = "edgeprobe.dev/probe"
 NOTE_MAX = 1024
 INSTANCE_MAX = 128
 """Bytes of an Event's note and reportingInstance."""
+
+PORT, INCIDENT = "edgeprobe.dev/port", "edgeprobe.dev/incident"
+"""Labels of an Event: the Service port that it is about, if it is one, and the incident's id."""
 
 NODES_NAMESPACE = "default"
 """Where Events regarding what has no namespace must stand."""
@@ -86,11 +89,18 @@ def event(
     """The Event that tells of this step, at that moment. `lonely` is whether other nodes had the
     time to tell of the incident and did not."""
     about = regarding(incident, uid)
+    labels = {INCIDENT: incident.id}
+    if incident.alone:
+        labels[PORT] = str(incident.lead.port)
     seen = f"seen from node {node}" + (", and no other node has told of it" * lonely)
     return {
         "apiVersion": "events.k8s.io/v1",
         "kind": "Event",
-        "metadata": {"name": name, "namespace": about.get("namespace", NODES_NAMESPACE)},
+        "metadata": {
+            "name": name,
+            "namespace": about.get("namespace", NODES_NAMESPACE),
+            "labels": labels,
+        },
         "eventTime": micro_time(moment),
         "type": "Normal" if step is Step.CLOSED else "Warning",
         "reason": reason(incident, step),
@@ -100,6 +110,24 @@ def event(
         "reportingController": CONTROLLER,
         "reportingInstance": instance(node),
     }
+
+
+def told_still(found: Iterable[Json], incident: Incident) -> list[Json]:
+    """Those of our Events, regarding what the incident does, that tell of its port and that their
+    reporter has not taken back: the last word of each, where that is a warning."""
+    last: dict[str, Json] = {}
+    for said in found:
+        port = (said["metadata"].get("labels") or {}).get(PORT)
+        if port == (str(incident.lead.port) if incident.alone else None):
+            by = str(said.get("reportingInstance"))
+            last[by] = max(said, last.get(by, said), key=_last_seen)
+    return [said for said in last.values() if said.get("type") == "Warning"]
+
+
+def _last_seen(said: Json) -> str:
+    """When an Event was observed last; such times sort as text."""
+    series: Json = said.get("series") or {}
+    return str(series.get("lastObservedTime") or said.get("eventTime") or "")
 
 
 def instance(node: str) -> str:

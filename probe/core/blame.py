@@ -6,10 +6,16 @@ from probe.core import rollouts
 from probe.core.health import Level
 from probe.core.ledger import PortBook, ServiceRecord, Track
 from probe.core.results import FAILURES, Result
-from probe.core.rollouts import SERVICE_EDIT_SECONDS, Phase, Rollout
+from probe.core.rollouts import REMOVAL_WINDOW, SERVICE_EDIT_SECONDS, Laid, Phase, Rollout
 from probe.core.verdicts import FAILING, Verdict
 
 DRAIN_FAILURES_KEPT = 100
+
+UNREPLIED_SECONDS = 120.0
+"""For so long conntrack keeps a SYN that nobody answered, with the backend that it was sent to
+(net.netfilter.nf_conntrack_tcp_timeout_syn_sent). A later dial that gets the same source port is
+sent after it and times out as well, although kube-proxy is right (seen: a pod that had dropped
+packets, and was replaced since)."""
 
 REMOVED = FAILURES - {Result.REJECTED}
 """What a removed pod's address answers. A reject rule is no pod: with no endpoint left, or the
@@ -47,7 +53,7 @@ def _failed_already(book: PortBook) -> bool:
     return verdict in FAILING and verdict is not Verdict.DRAIN_RACE
 
 
-def removal(
+def cluster_ip(
     record: ServiceRecord,
     book: PortBook,
     result: Result,
@@ -56,25 +62,73 @@ def removal(
     running: Sequence[Rollout],
     *,
     waited: float = 0.0,
-) -> None:
-    """Lays a ClusterIP dial begun at `at` to the endpoint that was being removed, if it failed.
+) -> bool:
+    """Lays a ClusterIP dial begun at `at`, if it failed, to the endpoint that was being removed;
+    whether it did so. It counts once `confirm` finds every endpoint in use answering after it.
 
     Not while an endpoint in use fails by itself or the port has failed already, and not where only
-    removed ones are left: no proxy could have sent it elsewhere. We dial this ClusterIP every
+    removed ones are left: no proxy could have sent it elsewhere. Nor once so many dials connected
+    since the last removed one was gone that a proxy which still sent to it would have shown: they
+    would all have missed it with a chance of 5 % (rollouts.error_bar). We dial this ClusterIP every
     `period` seconds, and our dials meet this node's proxy: those of other nodes tell nothing of
     it. While this dial `waited` for its answer we made no other, so that much more may have gone
     unseen.
     """
-    if result not in REMOVED or not record.removals or book.fallback:
-        return
+    laid = _lay(record, book, result, at, period, running, waited=waited)
+    if result is Result.TIMEOUT and not laid:
+        book.stray_timeout_at = at
+    return laid
+
+
+def _lay(
+    record: ServiceRecord,
+    book: PortBook,
+    result: Result,
+    at: float,
+    period: float,
+    running: Sequence[Rollout],
+    *,
+    waited: float,
+) -> bool:
+    if not record.removals:
+        return False
+    if result is Result.TIMEOUT and at - book.stray_timeout_at < UNREPLIED_SECONDS:
+        return False
+    backends = (len(book.hinted) or book.leading) + 1
+    clean, book.clean_dials = book.clean_dials, 0
+    if result is Result.CONNECTED and not record.terminating:
+        book.clean_dials = clean + 1
+    if result not in REMOVED or book.fallback or clean >= 3 * backends:
+        return False
     found = rollouts.attribute([r for r in record.removals if r.at >= book.since], at)
     if found is None or _fails_by_itself(book) or _failed_already(book):
+        return False
+    error = rollouts.error_bar(backends, 1 / period) + waited
+    book.laid = (*book.laid[1 - DRAIN_FAILURES_KEPT :], Laid(at, found, error, tuple(running)))
+    return True
+
+
+def confirm(book: PortBook, now: float) -> None:
+    """Looks anew at the failures laid to removals: an endpoint in use that fails explains them as
+    well, and so does what the port is judged to be already; if all have answered since, they are
+    the removals'."""
+    if _failed_already(book):
+        book.drain_failures.clear()
+        book.laid = ()
+    if not book.laid:
         return
-    found.last_failure = at
-    book.drain_failures = [*book.drain_failures[1 - DRAIN_FAILURES_KEPT :], at]
-    error = rollouts.error_bar(book.leading + 1, 1 / period) + waited
-    for rollout in running:
-        rollout.saw_lag(at - found.at, error)
+    if _fails_by_itself(book):
+        book.laid = ()
+        return
+    used = [t.dialed_at for t in book.tracks.values() if book.leads_to(t.edge)]
+    since = min(used, default=now)
+    for laid in book.laid:
+        if laid.at < since:
+            laid.confirm()
+            book.drain_failures = [*book.drain_failures[1 - DRAIN_FAILURES_KEPT :], laid.at]
+    book.laid = tuple(
+        laid for laid in book.laid if since <= laid.at and now - laid.at < REMOVAL_WINDOW
+    )
 
 
 def _fails_by_itself(book: PortBook) -> bool:

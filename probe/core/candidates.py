@@ -17,18 +17,21 @@ CANDIDATE_ENDPOINTS = 3
 def candidate_plan(
     record: ServiceRecord, book: PortBook, view: View, workloads: Iterable[Workload]
 ) -> CandidatePlan | None:
-    """What to dial besides when every usable endpoint refuses the target port; None otherwise."""
+    """What to dial besides when every endpoint refuses the target port, those aside that are not
+    judged yet; None otherwise."""
     tracks = [t for t in book.tracks.values() if book.leads_to(t.edge)]
-    down = [t for t in tracks if state(t, record, book, view) is State.DOWN]
+    states = {t.edge: state(t, record, book, view) for t in tracks}
+    dialed = [t for t in tracks if states[t.edge] in (State.UP, State.FAILING, State.DOWN)]
+    down = [t for t in dialed if states[t.edge] is State.DOWN]
     refused = [t.edge for t in down if t.outcome and t.outcome.result is Result.REFUSED]
-    if not refused or len(refused) < len(tracks):
+    if not refused or len(refused) < max(len(dialed), min(2, len(tracks))):
         return None
     targets = {t.edge.dial_port for t in tracks}
-    declared = {d.port: d.auxiliary for w in workloads for d in w.declared}
-    found = sorted(
-        (p, aux) for p, aux in declared.items() if p not in targets and p not in BLOCKING_PORTS
-    )
-    return CandidatePlan(tuple(sorted(refused)), tuple(found[:CANDIDATES_MAX]))
+    told = [d for w in workloads for d in w.declared]
+    auxiliary = {d.port for d in told if d.auxiliary}
+    numbers = {d.port for d in told} - targets - BLOCKING_PORTS
+    found = sorted((number in auxiliary, number) for number in numbers)[:CANDIDATES_MAX]
+    return CandidatePlan(tuple(sorted(refused)), tuple((port, aside) for aside, port in found))
 
 
 def candidates(record: ServiceRecord, book: PortBook) -> tuple[Candidate, ...]:

@@ -66,6 +66,12 @@ class Edge(NamedTuple):
     address: str
     dial_port: int
 
+    @property
+    def place(self) -> str:
+        """`address:port` for people; an IPv6 address is in brackets."""
+        host = f"[{self.address}]" if self.family is Family.IPV6 else self.address
+        return f"{host}:{self.dial_port}"
+
 
 @dataclass(frozen=True, slots=True)
 class ServicePort:

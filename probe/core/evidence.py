@@ -25,16 +25,16 @@ class Evidence:
     """All that is known of one Service port at one moment. Counts are of endpoints.
 
     `expected` are those this node should have an opinion on, `dialed` those freshly dialed;
-    `down` holds the last result of each that is down. `vip_down` the result of each ClusterIP
-    that is down although it should connect; `vips` how many should, `vip_faults` how many of these
-    we could not dial ourselves. `drain_failures` counts recent ClusterIP failures laid to
-    terminating or just-removed endpoints. `stale_seconds` is
-    for how long the API server has been away, if that makes failures doubtful. `usable` are all
-    endpoints that take traffic, `undialed` those outside of what we may dial, `elsewhere` those
-    that other daemons dial, not we. `unresolved` tells that ready pods are there and
-    none of them has the target port by that name. `starting` tells that somebody has just had the
-    first pods made, `rolling` that a workload behind the Service rolls. `removed_ago` is how many
-    seconds ago an endpoint was last removed, `answered_ago` since when the ClusterIP has not
+    `down` holds the last result of each that is down, `failing_new` are those that failed before
+    they had settled. `vip_down` holds the result of each ClusterIP that is down although it should
+    connect; `vips` how many should, `vip_faults` how many of these we could not dial ourselves.
+    `drain_failures` counts recent ClusterIP failures laid to terminating or just-removed endpoints.
+    `stale_seconds` is for how long the API server has been away, if that makes failures doubtful.
+    `usable` are all endpoints that take traffic, `undialed` those outside of what we may dial,
+    `elsewhere` those that other daemons dial, not we. `unresolved` tells that ready pods are there
+    and none of them has the target port by that name. `starting` tells that somebody has just had
+    the first pods made, `rolling` that a workload behind the Service rolls. `removed_ago` is how
+    many seconds ago an endpoint was last removed, `answered_ago` since when the ClusterIP has not
     connected. `node` is ours; `cause` what the failing endpoints share with those of other Services
     ("node/NAME") and `shared` the sentence that says so. `mesh` is on the path to the pods;
     `policies` are the NetworkPolicies that select the pods and leave us out.
@@ -48,6 +48,7 @@ class Evidence:
     down: tuple[Result, ...] = ()
     undecided: int = 0
     settling: int = 0
+    failing_new: int = 0
     vips: int = 0
     vips_dialed: int = 0
     vip_down: tuple[Result, ...] = ()
@@ -91,7 +92,7 @@ class Evidence:
     @property
     def pending(self) -> bool:
         """Whether dials under way will decide what this is."""
-        return self.candidates_pending or (self.undecided > 0 and not self.drain_failures)
+        return self.candidates_pending or self.undecided > 0
 
     @property
     def all_down(self) -> bool:

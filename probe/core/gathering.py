@@ -9,9 +9,14 @@ from probe.core.evidence import Evidence
 from probe.core.health import Level, State
 from probe.core.ledger import PortBook, ServiceRecord, Track, View, rejected, state
 from probe.core.nodepaths import NodePaths, is_silent
-from probe.core.results import Result
+from probe.core.results import FAILURES, Result
 from probe.core.surroundings import Surroundings
 from probe.core.workloads import Workload
+
+EMPTY_PATIENCE = 2.0
+"""Seconds for which the last endpoint may be gone before that is an outage: a watch that stood
+still tells "not ready" and "ready again" one after the other, and the slices of a port that was
+added come a moment after it (both seen within 1.2 s on a busy cluster)."""
 
 
 def evidence(
@@ -38,7 +43,10 @@ def evidence(
     down = [t for t in dialed if states[t.edge] is State.DOWN]
     behind = [t for t in vips if _tells_nothing(t, endpoints, book, view)]
     vip_down = [t for t in vips if states[t.edge] is State.DOWN and t not in behind]
-    cause, shared = _shared(down or vip_down, paths, around)
+    if book.anywhere:
+        cause, shared = _shared(down or vip_down, paths, around)
+    else:
+        cause, shared = _emptied(record, book, around)
     asked = list(book.of_kind(Kind.CANDIDATE))
     faults = [t.fault for t in book.tracks.values() if t.fault is not None]
     barred = sum(book.leads_to(edge) for edge in book.implied.barred)
@@ -56,8 +64,11 @@ def evidence(
         + sum(t.outcome is None and t.fault is None for t in vips)
         + sum(states[t.edge] in (State.UP, State.DOWN) and book.outran(t) for t in tracks)
         + sum(states[t.edge] is State.DOWN and not down for t in behind)
+        + len(book.laid)
+        + (not book.anywhere and view.now - book.moved_at < EMPTY_PATIENCE)
         + sum(paths.in_doubt(t) for t in down),
         settling=sum(states[t.edge] is State.EXCLUDED for t in endpoints),
+        failing_new=sum(states[t.edge] is State.EXCLUDED and _fails(t) for t in endpoints),
         vips=len(vips),
         vips_dialed=sum(_tells(states[t.edge]) for t in vips),
         vip_down=_results(vip_down, view),
@@ -113,6 +124,10 @@ def _target_port(book: PortBook, endpoints: list[Track]) -> str:
     return str(*dialed) if isinstance(meant, int) and len(dialed) == 1 else str(meant)
 
 
+def _fails(track: Track) -> bool:
+    return track.outcome is not None and track.outcome.result in FAILURES
+
+
 def _tells(found: State) -> bool:
     return found not in (State.EXCLUDED, State.UNKNOWN)
 
@@ -159,6 +174,19 @@ def _shared(down: list[Track], paths: NodePaths, around: Surroundings) -> tuple[
     return f"node/{min(nodes)}", " and ".join(said)
 
 
+def _emptied(record: ServiceRecord, book: PortBook, around: Surroundings) -> tuple[str, str]:
+    """The node whose loss left no endpoint usable, as cause and sentence: Kubernetes calls the pods
+    on a node not ready when it gives the node up."""
+    nodes = {e.node for e in record.held_endpoints() if not e.terminating}
+    causes = [f"node/{node}" for node in sorted(nodes)]
+    said = [around.doubtful(node) for node in sorted(nodes) if node]
+    if book.judgement.cause in causes and len(nodes) == 1:  # the Node itself is told later
+        said = [said[0] or f"node {min(nodes)} does not answer"] if said else said
+    if not nodes or len(said) < len(nodes) or not all(said):
+        return "", ""
+    return causes[0], " and ".join(said)
+
+
 def _why_silent(node: str, paths: NodePaths, around: Surroundings) -> str:
     """The sentence for a node whose endpoints are silent for a reason of its own; else ""."""
     if not node:
@@ -173,4 +201,4 @@ def _why_silent(node: str, paths: NodePaths, around: Surroundings) -> str:
 
 def _sentence(track: Track) -> str:
     detail = track.outcome.detail if track.outcome else ""
-    return f"{track.edge.address}:{track.edge.dial_port} {detail}".strip()
+    return f"{track.edge.place} {detail}".strip()

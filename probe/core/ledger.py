@@ -22,7 +22,7 @@ from probe.core.edges import (
 from probe.core.expect import Expectation, Place, answers, expected
 from probe.core.health import STATES, Level, State
 from probe.core.results import FAILURES, Outcome, Result
-from probe.core.rollouts import Phase, Removal
+from probe.core.rollouts import Laid, Phase, Removal
 from probe.core.verdicts import PROXY_PATIENCE, Judgement, Verdict
 
 STALE_SECONDS = 120.0
@@ -98,6 +98,9 @@ class PortBook:
     answer. With `fallback` only endpoints that terminate are left: traffic has nowhere else to go.
     `since` is our first sight of the port, or BEFORE_US; `moved_at` is when the endpoints in use
     last changed under us, `moving_since` when they began to after they had long stayed the same.
+    `laid` are failures laid to removals that are not confirmed to be theirs; `clean_dials` counts
+    the ClusterIP's dials that connected one after the other since the last removed pod was gone;
+    `stray_timeout_at` is when one of them last timed out for another reason than a removal.
     """
 
     implied: PortEdges
@@ -108,6 +111,9 @@ class PortBook:
     recent_dials: int = 0
     recent_retransmits: int = 0
     drain_failures: list[float] = field(default_factory=list)
+    laid: tuple[Laid, ...] = ()
+    stray_timeout_at: float = -inf
+    clean_dials: int = 0
     last_success: dict[Kind, float] = field(default_factory=dict)
     plan: CandidatePlan | None = None
     judgement: Judgement = NOT_JUDGED

@@ -8,6 +8,7 @@ the images and charts that people run (tests/core/test_listening.py has them, wi
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -50,9 +51,20 @@ are run with containerPorts."""
 
 WILDCARD = frozenset({"0.0.0.0", "[::]", "*", "+", "0"})
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
+_DIGIT = re.compile(r"\d")
+_BLANK = re.compile(r"\s")
+_BETWEEN = re.compile(r"[,;\s]+")
+_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+_NO_WORD = re.compile(r"[^a-z0-9]+")
+_END_OF_COMMAND = re.compile(r"&&|\|\||[;|&\n]")
 _VARIABLE = re.compile(r"\[?\$[({]\w+[)}]\]?")
 _SPOT = re.compile(r"(?:[\w.+-]+://)?(?:(\[[^\]]*\]|[^:/\[\]]*):)?(\d{1,5})(?:/\S*)?")
 _HOSTS = ("HOST", "HOSTNAME", "HOSTS", "SERVER", "ADDR", "ADDRESS", "ENDPOINT", "URL", "URI", "IP")
+
+
+ARGUMENTS_MAX, SCRIPT_MAX = 1000, 16 * 1024
+"""Arguments, and characters of one of them, that are looked at: an object may hold 1.5 MB of them,
+and we have a tick of 20 ms for everything. Arbitrary."""
 
 
 class _Spot(NamedTuple):
@@ -67,20 +79,19 @@ def of_variable(key: str, value: str, others: Mapping[str, str]) -> list[int]:
 
     `others` are all variables of the container: a port whose host is somebody else's is theirs.
     """
+    found = of_name(key, value)
     stem, _, last = key.rpartition("_")
-    if last.upper() in ("PORT", "PORTS") and stem:
+    if found and stem and last.upper() in ("PORT", "PORTS"):
         beside = (others.get(f"{stem}_{host}", "") for host in _HOSTS)
-        if any(_elsewhere(text) for text in beside):
-            return []
-    return of_name(key, value)
+        return [] if any(_elsewhere(text) for text in beside) else found
+    return found
 
 
 def of_name(name: str, value: str) -> list[int]:
     """The ports on which a variable or flag of this name makes a program listen by this value."""
-    words = _words(name)
-    if not words:
-        return []
-    return [spot.port for spot in _spots(value) if _is_ours(words, spot.host)]
+    spots = _spots(value)
+    words = _words(name) if spots else ()  # most values are of other things
+    return [spot.port for spot in spots if words and _is_ours(words, spot.host)]
 
 
 def _is_ours(words: tuple[str, ...], host: str | None) -> bool:
@@ -122,17 +133,19 @@ def _elsewhere(text: str) -> bool:
     return bool(host) and host not in WILDCARD | _LOOPBACK and not host.startswith("$")
 
 
-def _spots(value: str) -> Iterator[_Spot]:
-    for part in re.split(r"[,;\s]+", value.strip()):
-        if found := _SPOT.fullmatch(part):
-            yield _Spot(found[1], int(found[2]))
+def _spots(value: str) -> list[_Spot]:
+    if not _DIGIT.search(value):
+        return []
+    found = (_SPOT.fullmatch(part) for part in _BETWEEN.split(value.strip()))
+    return [_Spot(each[1], int(each[2])) for each in found if each]
 
 
+@lru_cache(maxsize=4096)
 def _words(name: str) -> tuple[str, ...]:
     """`HTTP_LISTEN_ADDR`, `--http.listen-addr` and `-httpListenAddr` have the same. `number` at the
     end says nothing (Bitnami's `NGINX_HTTP_PORT_NUMBER`)."""
-    apart = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name)
-    words = tuple(word for word in re.split(r"[^a-z0-9]+", apart.lower()) if word)
+    apart = _HUMP.sub("_", name).lower()
+    words = tuple(word for word in _NO_WORD.split(apart) if word)
     return words[:-1] if words[-1:] == ("number",) else words
 
 
@@ -175,11 +188,13 @@ def listens_there(args: tuple[str, ...], position: int) -> bool:
 
 def _commands(args: tuple[str, ...]) -> Iterator[list[str]]:
     """The command line itself, and those inside of a script for a shell."""
-    yield [arg for arg in args if not re.search(r"\s", arg)]
+    args = args[:ARGUMENTS_MAX]
+    yield [arg for arg in args if not _BLANK.search(arg)]
     for arg in args:
-        if re.search(r"\s", arg):
-            for command in re.split(r"&&|\|\||[;|&\n]", arg):
-                yield [word.strip("\"'") for word in command.split()]
+        if _BLANK.search(arg):
+            for command in _END_OF_COMMAND.split(arg[:SCRIPT_MAX]):
+                if _DIGIT.search(command):
+                    yield [word.strip("\"'") for word in command.split()]
 
 
 def _flags(command: list[str]) -> Iterator[tuple[str, str, str]]:

@@ -119,30 +119,28 @@ _KINDS = [str(kind) for kind in Kind]
 
 def merged_changes(changes: Iterable[Json]) -> list[Json]:
     """Several nodes' changes, each once, at its earliest, newest first."""
-    every = sorted(changes, key=_moment)
+    every = {(*_words(change), change["time"]): change for change in changes}
+    known = sorted((datetime.fromisoformat(key[-1]), key) for key in every)
+    edits = {(c["object"], c["time"]) for c in every.values() if not _guessed(c)}
     kept: list[Json] = []
-    at: dict[tuple[Any, ...], datetime] = {}
-    edits = {(change["object"], change["time"]) for change in every if not _guessed(change)}
-    for change in every:
-        words = tuple(change[part] for part in ("kind", "object", "by", "detail"))
-        moment = datetime.fromisoformat(change["time"])
-        before = at.get(words)
+    at: dict[tuple[str, ...], datetime] = {}
+    for moment, key in known:
+        change, words = every[key], key[:-1]
+        before, at[words] = at.get(words), moment
         if before is not None and (moment - before).total_seconds() <= SAME_CHANGE_SECONDS:
-            continue
-        at[words] = moment
-        if not (_guessed(change) and (change["object"], change["time"]) in edits):
+            at[words] = before
+        elif not (_guessed(change) and (change["object"], change["time"]) in edits):
             kept.append(change)
     return kept[::-1]
+
+
+def _words(change: Json) -> tuple[str, ...]:
+    return change["object"], change["detail"], change["kind"], change["by"] or ""
 
 
 def _guessed(change: Json) -> bool:
     """Whether it stands for an edit that this node did not see; another one may have."""
     return UNSEEN in change["detail"]
-
-
-def _moment(change: Json) -> tuple[Any, ...]:
-    words = change["object"], change["detail"], change["kind"], change["by"] or ""
-    return datetime.fromisoformat(change["time"]), *words
 
 
 def merged_incidents(incidents: Iterable[Json]) -> list[Json]:

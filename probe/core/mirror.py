@@ -300,6 +300,9 @@ class Mirror:
                 record.endpoint_since[address] = now
             if _leaves(was, now_is):
                 record.removals.append(Removal(address, self._now))
+            elif record.removals and _takes_traffic(now_is) and not _takes_traffic(was):
+                # It is back: what is sent there is meant for it.
+                record.removals = [r for r in record.removals if r.address != address]
         if now > -inf:
             yield from changes.endpoint_changes(*key, old, new, now)
 
@@ -352,8 +355,12 @@ class Mirror:
         record.removals = [r for r in record.removals if now < r.at + REMOVAL_WINDOW]
 
 
+def _takes_traffic(endpoint: Endpoint | None) -> bool:
+    return endpoint is not None and endpoint.ready and not endpoint.terminating
+
+
 def _leaves(was: Endpoint | None, now_is: Endpoint | None) -> bool:
     """Whether an endpoint that received traffic no longer should."""
-    if was is None or not was.ready or was.terminating:
+    if was is None or not _takes_traffic(was):
         return False
     return now_is is None or now_is.terminating or was.pod != now_is.pod

@@ -8,9 +8,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from probe.core import ports, report, wire
+from probe.core import ports, wire
+from probe.core.advice import LINES
 from probe.core.kube import Resource
+from probe.core.labels import Labels
 from probe.core.meta import BadObject
+from probe.core.policies import NetworkPolicy, selecting
 from probe.core.verdicts import Verdict
 from probe.core.workloads import containers_of
 
@@ -92,7 +95,7 @@ def pod(obj: wire.Pod) -> Pod:
         labels=tuple(sorted((meta.labels or {}).items())),
         containers=tuple(_container(c) for c in reported if _tells(c, side_by_side)),
         sidecars=sidecars,
-        mesh=SIDECARS[sidecars[0]] if sidecars else "istio" if ambient else "",
+        mesh=SIDECARS[sidecars[0]] if sidecars else "istio-ambient" if ambient else "",
         declared=tuple(dict.fromkeys(d.port for d in declared if not d.auxiliary)),
     )
 
@@ -184,22 +187,52 @@ def _document(pod: Pod) -> Json:
     }
 
 
-def tell(document: Json, found: Iterable[Pod]) -> None:
-    """Puts the Service's pods into its document.
+def tell(document: Json, found: Iterable[Pod], policies: Iterable[NetworkPolicy] = ()) -> None:
+    """Puts the Service's pods into its document, and the names of those of its namespace's
+    NetworkPolicies that select one of them.
 
-    Where they are in a mesh, a port that is healthy by its dials alone becomes masked: the mesh
+    Where pods are in a mesh, a port that is healthy by its dials alone becomes masked: the mesh
     accepts for the pods, and our watches do not see what was injected into them.
     """
     pods = sorted(found, key=lambda pod: pod.name)
+    held, labels = tuple(policies), {pod.labels: dict(pod.labels) for pod in pods}
+    names = {name for each in labels.values() for name in selecting(held, Labels(each))}
     document["pods"] = [_document(pod) for pod in pods]
+    document["policies"] = sorted(names)
+    if document["verdict"] == Verdict.NO_ENDPOINTS:
+        _explain(document, pods)
     mesh = next((pod.mesh for pod in pods if pod.mesh and not pod.deleting), "")
-    if not mesh:
-        return
+    if mesh:
+        _mask(document, mesh)
+
+
+def _explain(document: Json, pods: list[Pod]) -> None:
+    """The selector finds pods, so what helps is to look at those, not at it."""
+    first = next((pod for pod in pods if trouble(pod)), None)
+    if first is not None:
+        unasked, better = _advice(document, Verdict.NO_ENDPOINTS), _next_step(first)
+        document["advice"] = [better if each == unasked else each for each in document["advice"]]
+
+
+def _next_step(pod: Pod) -> str:
+    crashed = next((c for c in pod.containers if c.last_exit and not c.ready), None)
+    shell = f"describe pod {pod.name} -n {pod.namespace}"
+    if crashed is not None:
+        shell = f"logs {pod.name} -n {pod.namespace} -c {crashed.name} --previous"
+    return f"see why the pods are not ready: kubectl {shell}"
+
+
+def _advice(document: Json, verdict: Verdict) -> str:
+    service = document["service"]
+    return LINES[verdict].format(ns=service["namespace"], name=service["name"], node="")
+
+
+def _mask(document: Json, mesh: str) -> None:
     for port in document["ports"]:
         if port["verdict"] == Verdict.HEALTHY and port["edges"]:
             port["verdict"] = str(Verdict.MASKED)
-            port["summary"] = f"{port['summary']}, but the mesh {mesh} answers for the pods"
-    worst = report.worst(Verdict(port["verdict"]) for port in document["ports"])
-    if worst is Verdict.MASKED and document["verdict"] == Verdict.HEALTHY:
-        masked = next(p for p in document["ports"] if p["verdict"] == worst)
-        document["verdict"], document["summary"] = str(worst), masked["summary"]
+            port["summary"] += f", but the {mesh} mesh accepts every port: that proves nothing"
+    masked = [port for port in document["ports"] if port["verdict"] == Verdict.MASKED]
+    if masked and document["verdict"] == Verdict.HEALTHY:
+        document["verdict"], document["summary"] = str(Verdict.MASKED), masked[0]["summary"]
+        document["advice"].append(_advice(document, Verdict.MASKED))

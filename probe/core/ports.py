@@ -122,8 +122,9 @@ def invalid_destinations(containers: Iterable[Container]) -> tuple[tuple[str, st
     found: dict[tuple[str, str], None] = {}
     for container in containers:
         for key, value in container.env:
-            listens = bool(listening.of_name(key, value))
-            if listens or not (_DESTINATION_KEY.search(key) or "://" in value):
+            if not ("://" in value or _DESTINATION_KEY.search(key)):
+                continue
+            if listening.of_name(key, value):
                 continue
             if reason := _destination_fault(value.strip()):
                 found["env", f"container {container.name}: env {key}={value}: {reason}"] = None

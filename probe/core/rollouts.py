@@ -51,6 +51,23 @@ class Removal:
         return None if self.last_failure is None else self.last_failure - self.at
 
 
+@dataclass(frozen=True, slots=True)
+class Laid:
+    """A failed ClusterIP dial begun at `at` that `removal` explains, unless an endpoint in use
+    turns out to fail. `error` is the lag's error bar in seconds, `rollouts` those that ran then."""
+
+    at: float
+    removal: Removal
+    error: float
+    rollouts: "tuple[Rollout, ...]"
+
+    def confirm(self) -> None:
+        """No endpoint in use explains it: it is the removal's."""
+        self.removal.last_failure = max(self.at, self.removal.last_failure or self.at)
+        for rollout in self.rollouts:
+            rollout.saw_lag(self.at - self.removal.at, self.error)
+
+
 WorkloadKey = tuple[str, str, str]
 
 

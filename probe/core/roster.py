@@ -133,12 +133,12 @@ class Roster:
         held = list(record.held_endpoints()) if record else []
         alive = {e.node for e in held if e.node and not e.terminating}
         service = record.service if record else None
-        self._mirror.surroundings.meet(
+        remeshed = self._mirror.surroundings.meet(
             service,
             self._mirror.workloads_of(service) if service else (),
             (e.address for e in held if e.node == self._config.node),
         )
-        if self._sharing.meet(alive, (book for _, book in self.books())):
+        if self._sharing.meet(alive, (book for _, book in self.books())) or remeshed:
             for other, book in self.books():
                 self._sync_tracks(other, book, book.usable, now)
                 self._docket.add(other, book)

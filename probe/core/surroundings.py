@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from probe.core import kube, meshes, namespaces, nodes, policies
 from probe.core.edges import Service
-from probe.core.labels import Labels
+from probe.core.labels import Labels, Pairs
 from probe.core.namespaces import Namespace
 from probe.core.nodes import Node
 from probe.core.policies import NetworkPolicy, Prober, Target
@@ -19,6 +19,11 @@ Key = tuple[str, str]
 
 REMOVED_KEPT = 1000
 """Names of removed nodes remembered: those of the largest cluster's busiest hour. Chosen."""
+
+
+LEFT_OUT_KEPT = 10_000
+"""Answers of policies that are kept until anything changes: in an outage thousands of failing ports
+ask each second, and an answer takes as long as judging the rest of a port (measured). Arbitrary."""
 
 
 class Altered(NamedTuple):
@@ -32,13 +37,16 @@ class Altered(NamedTuple):
 
 class Surroundings:
     """`nodes` and `namespaces` are by name, `policies` by namespace and name. An object is kept
-    until an event says that it is gone. `prober` is who dials, as far as meet() was told."""
+    until an event says that it is gone. `prober` is who dials, as far as meet() was told, and
+    `own_mesh` what takes everything that it dials; "" if it is let be."""
 
     def __init__(self) -> None:
         self.nodes: dict[str, Node] = {}
         self.namespaces: dict[str, Namespace] = {}
         self.policies: dict[str, dict[str, NetworkPolicy]] = {}
         self.prober = policies.NOBODY
+        self.own_mesh = ""
+        self._left_out: dict[tuple[str, int, tuple[_Pods, ...]], tuple[str, ...]] = {}
         self._removed: dict[str, None] = {}
         self._held: dict[str, dict[str, dict[str, Any]]] = {
             kube.NODES.name: {"": self.nodes},
@@ -53,6 +61,7 @@ class Surroundings:
 
     def apply(self, event: kube.Event) -> Altered:
         """Takes in one event; what changed nothing that we keep alters nothing."""
+        self._left_out.clear()
         told, keys = self._told(event)
         changed: list[tuple[Any, Any]] = []
         for key in dict.fromkeys([*keys, *told]):
@@ -122,17 +131,27 @@ class Surroundings:
         return back or bool(nodes.doubtful(new)) or (old is not None and bool(nodes.doubtful(old)))
 
     def mesh_of_service(self, service: Service | None, workloads: Iterable[Workload]) -> str:
-        """The mesh before the Service's pods, "" if there is none; `workloads` are those that it
-        selects. What stands behind a Service without a selector is not of this cluster."""
-        if service is None or not service.selector:
-            return ""
+        """The mesh on the path to the Service's pods, "" if there is none; `workloads` are those
+        that it selects. What stands behind a Service without a selector is not of this cluster."""
+        if self.own_mesh or service is None or not service.selector:
+            return self.own_mesh
         return meshes.mesh_of(self.namespaces.get(service.namespace), workloads)
 
     def meet(
+        self, service: Service | None, workloads: Collection[Workload], addresses: Iterable[str]
+    ) -> bool:
+        """Learns who dials: one of the pods behind the daemons' own Service, which selects
+        `workloads` and has `addresses` on our own node. Whether that puts all our dials behind
+        another mesh than before."""
+        self._left_out.clear()
+        before, self.own_mesh = self.own_mesh, ""
+        self.own_mesh = self.mesh_of_service(service, workloads)
+        self._know_prober(service, workloads, addresses)
+        return self.own_mesh != before
+
+    def _know_prober(
         self, service: Service | None, workloads: Iterable[Workload], addresses: Iterable[str]
     ) -> None:
-        """Learns who dials: one of the pods behind the daemons' own Service, which selects
-        `workloads` and has `addresses` on our own node."""
         if service is None:
             self.prober = policies.NOBODY
             return
@@ -140,7 +159,7 @@ class Surroundings:
         self.prober = Prober(
             place,
             namespaces.labels_of(place, self.namespaces.get(place)),
-            pods[0].labels if pods else None,
+            pods[0].known_labels() if pods else None,
             policies.own_addresses(addresses),
         )
 
@@ -149,51 +168,41 @@ class Surroundings:
     ) -> tuple[str, ...]:
         """The NetworkPolicies, sorted by name, that leave the prober out of this port of the
         Service's pods; () unless that is certain, for the pods of each of its workloads."""
-        here = self._policies_of(service)
+        here = self.policies.get(service.namespace) if service is not None else None
         if service is None or not here:
             return ()
-        found = [
-            policies.leaving_out(here, pods.target(port), self.prober)
-            for pods in _pods_of(service, workloads)
-        ]
-        return _together(found) if all(found) else ()
-
-    def policies_selecting(
-        self, service: Service | None, workloads: Iterable[Workload]
-    ) -> tuple[str, ...]:
-        """The NetworkPolicies, sorted by name, that select pods of the Service: where the prober
-        is nobody that they could know, these may be what leaves it out."""
-        here = self._policies_of(service)
-        if service is None or not here:
-            return ()
-        found = (policies.selecting(here, p.labels) for p in _pods_of(service, workloads))
-        return _together(found)
-
-    def _policies_of(self, service: Service | None) -> Collection[NetworkPolicy]:
-        known = self.policies.get(service.namespace) if service is not None else None
-        return known.values() if known else ()
+        asked = service.namespace, port, _pods_of(service, workloads)
+        if asked not in self._left_out:
+            if len(self._left_out) >= LEFT_OUT_KEPT:
+                self._left_out.clear()
+            targets = (pods.target(port) for pods in asked[2])
+            found = [policies.leaving_out(here.values(), t, self.prober) for t in targets]
+            names = {name for each in found for name in each} if all(found) else ()
+            self._left_out[asked] = tuple(sorted(names))
+        return self._left_out[asked]
 
 
 class _Pods(NamedTuple):
-    """Pods behind a Service: their labels, and the names of their ports, None if not known."""
+    """Pods behind a Service: their labels, if not `whole` perhaps more, and the names of their
+    ports, None if not known."""
 
-    labels: Labels
+    labels: Pairs
+    whole: bool
     named_ports: tuple[tuple[str, int], ...] | None
+
+    def known_labels(self) -> Labels:
+        return Labels(dict(self.labels), complete=self.whole)
 
     def target(self, port: int) -> Target:
         named = self.named_ports
         names = None if named is None else {name for name, number in named if number == port}
-        return Target(self.labels, port, names)
+        return Target(self.known_labels(), port, names)
 
 
-def _pods_of(service: Service, workloads: Iterable[Workload]) -> list[_Pods]:
+def _pods_of(service: Service, workloads: Iterable[Workload]) -> tuple[_Pods, ...]:
     """The pods by workload; where none is known, those that the selector tells of. None of those
     on their node's network: to a policy they are the node (NetworkPolicy's documentation)."""
     known = list(workloads)
     if not known and service.selector:
-        return [_Pods(Labels(dict(service.selector), complete=False), None)]
-    return [_Pods(Labels(dict(w.labels)), w.named_ports) for w in known if not w.host_network]
-
-
-def _together(found: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
-    return tuple(sorted({name for names in found for name in names}))
+        return (_Pods(service.selector, whole=False, named_ports=None),)
+    return tuple(_Pods(w.labels, True, w.named_ports) for w in known if not w.host_network)

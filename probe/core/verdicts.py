@@ -196,7 +196,7 @@ TABLE: tuple[tuple[Verdict, Callable[[Evidence], bool], Callable[[Evidence], str
     ),
     (
         Verdict.ENDPOINT_DOWN,
-        lambda e: bool(e.down) or (bool(e.vip_down) and (e.up < e.dialed or e.unseen > 0)),
+        lambda e: bool(e.down) or (bool(e.vip_down) and (e.up < e.dialed or _others_may(e))),
         lambda e: _endpoint_down(e),
     ),
     (
@@ -258,7 +258,14 @@ def _why_no_endpoints(e: Evidence) -> str:
     return "no usable endpoint: no pod that the selector matches is ready"
 
 
+def _others_may(e: Evidence) -> bool:
+    """Whether the ClusterIP may have met an endpoint that fails and is not held against anybody."""
+    return e.unseen + e.failing_new > 0 or not e.up
+
+
 def _failing(e: Evidence) -> str:
+    if not e.usable:
+        return "no usable endpoint"
     if e.down:
         return f"{len(e.down)} of {e.expected} endpoints fail ({_counted(e.down)})"
     return f"the ClusterIP fails ({_counted(e.vip_down)})"
@@ -302,6 +309,8 @@ def _endpoint_down(e: Evidence) -> str:
     if e.down:
         return _failing(e) + _detail(e)
     vip = _failing(e)
+    if e.failing_new:
+        return f"{vip}, and of the {e.expected} endpoints {e.failing_new} that came lately"
     if e.unseen:
         return (
             f"{vip}; {e.unseen} of its {e.expected + e.unseen} endpoints are not dialed from here"

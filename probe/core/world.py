@@ -265,8 +265,7 @@ class World:
             return
         gap = self.cadence.endpoint_gap
         for witness in self._paths.witnesses(track):
-            if witness.dialed_at < track.dialed_at:
-                self._rounds.soon(witness, now, gap)
+            self._rounds.soon(witness, now, gap)
 
     def _again(
         self, record: ServiceRecord, book: PortBook, track: Track, now: float, *, heard: bool
@@ -303,7 +302,10 @@ class World:
                 self.mirror.rollout_failures[total] += 1
         _, period = self._roster.pace(record, book, Kind.SERVICE)
         waited = now - dial.at
-        blame.removal(record, book, outcome.result, dial.at, period, running, waited=waited)
+        result = outcome.result
+        laid = blame.cluster_ip(record, book, result, dial.at, period, running, waited=waited)
+        if laid and now - book.asked_at >= self.config.interval:
+            self._ask_siblings(record, book, dial.at, now)
 
     def judge(self, now: float) -> list[Turn]:
         """The verdicts that changed since the last call; nothing before everything is listed."""
@@ -313,9 +315,11 @@ class World:
         confirm_after = cadence.confirm_after(cadence.endpoint_gap)
         turns = []
         for record, book in self._docket.take(now):
+            blame.confirm(book, now)
             workloads = self.mirror.workloads_of(record.service) if record.service else []
             self._plan_candidates(record, book, view, workloads)
-            if book.plan is not None and not workloads:
+            selects = record.service is not None and bool(record.service.selector)
+            if book.plan is not None and selects and not workloads:
                 self._unexplained.add(book.implied.key.namespace)
             idle = not book.leading and bool(workloads)
             found = evidence(

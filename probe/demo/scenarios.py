@@ -16,6 +16,10 @@ WRITES_APART = 1.1
 """Seconds between setting up and breaking what is held: managedFields count whole seconds, and
 who wrote last must be told from who wrote first."""
 
+DRAIN = 1.0
+"""preStop sleep (seconds) of pods that are replaced in a scenario which is not about that: longer
+than a busy machine takes to tell the proxy."""
+
 KUBECTL = "kubectl-patch"
 ARGO = "argocd-controller"
 
@@ -119,19 +123,19 @@ async def _blackhole_heal(cluster: Cluster, options: Options) -> None:
 
 
 async def _invalid_set_up(cluster: Cluster, options: Options) -> None:
-    cluster.apply(deployment("legacy"), manager="kubectl")
+    cluster.apply(deployment("legacy", drain=DRAIN), manager="kubectl")
     cluster.apply(service("legacy"), manager="kubectl")
 
 
 async def _invalid(cluster: Cluster, options: Options) -> None:
     env = {"UPSTREAM_ADDR": "0:80"}
-    cluster.apply(deployment("legacy", env=env), manager=ARGO)
+    cluster.apply(deployment("legacy", env=env, drain=DRAIN), manager=ARGO)
     cluster.apply(service("external-db", port=5432, target=5432, selector={}), manager=ARGO)
     cluster.apply(manual_slice("external-db", "0.0.0.0", 5432), manager=ARGO)
 
 
 async def _invalid_heal(cluster: Cluster, options: Options) -> None:
-    cluster.apply(deployment("legacy"), manager=KUBECTL)
+    cluster.apply(deployment("legacy", drain=DRAIN), manager=KUBECTL)
     cluster.store.delete("endpointslices", NAMESPACE, "external-db-manual")
     cluster.store.delete("services", NAMESPACE, "external-db")
 

@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from probe.sandbox import asking, discovery, tables
+from probe.sandbox import asking, discovery, podproxy, tables
 from probe.sandbox.asking import APPLY, PATCHES, Target
 from probe.sandbox.defaults import ServiceAddresses
 from probe.sandbox.deleting import Deleter
@@ -134,6 +134,8 @@ class ApiServer:
         target = asking.target(request.path)
         try:
             self._authenticate(request)
+            if proxied := podproxy.asked(request.path):
+                return await podproxy.forward(request, proxied, self._store)
             if target is None:
                 return _document(request)
             return await self._serve_safely(request, target)
@@ -190,7 +192,7 @@ class ApiServer:
         return await handler(request, view, form)
 
     async def _list(self, request: web.Request, view: View, form: str) -> web.StreamResponse:
-        options = asking.list_options(view.target, request.query)
+        options = asking.list_options(view.asked, request.query)
         include = request.query.get("includeObject", "Metadata")
         plural = view.target.resource.plural
 

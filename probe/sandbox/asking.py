@@ -15,7 +15,7 @@ import yaml
 from probe.sandbox import patching, protobuf
 from probe.sandbox.discovery import AGGREGATED
 from probe.sandbox.resources import Resource, find
-from probe.sandbox.selectors import Predicate, keeps
+from probe.sandbox.selectors import NEW_EVENTS, Predicate, keeps
 from probe.sandbox.statuses import BadRequest, Invalid, NotAcceptable, UnsupportedMediaType
 
 Obj = dict[str, Any]
@@ -91,6 +91,7 @@ def list_options(asked: Target, query: Mapping[str, str]) -> ListOptions:
     labels, fields = query.get("labelSelector", ""), query.get("fieldSelector", "")
     if asked.name:
         fields = ",".join(filter(None, [fields, f"metadata.name={asked.name}"]))
+    new_events = asked.resource.qualified == NEW_EVENTS
     match, limit = query.get("resourceVersionMatch", ""), _number(query, "limit") or 0
     initial = _flag(query["sendInitialEvents"]) if "sendInitialEvents" in query else None
     if initial is not None and match != "NotOlderThan":
@@ -104,7 +105,7 @@ def list_options(asked: Target, query: Mapping[str, str]) -> ListOptions:
             raise BadRequest("specifying resource version is not allowed when using continue")
         version, start = read_continue(token)
     return ListOptions(
-        keeps=keeps(asked.resource.plural, labels, fields),
+        keeps=keeps(NEW_EVENTS if new_events else asked.resource.plural, labels, fields),
         selective=bool(labels or fields),
         version=version,
         exact=match == "Exact" or bool(start) or bool(limit and version and not match),

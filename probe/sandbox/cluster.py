@@ -1,6 +1,8 @@
 """A whole cluster in one process: API server, controllers, pods and proxy, all on loopback.
 
-It needs no root, no binaries and no network, and any number of them run on one machine at once.
+It needs no root, no binaries and no network, and any number of them run on one machine at once. For
+want of root there is no Service `default/kubernetes`, whose port is 443; and an address that is no
+pod's any more refuses, where a real network answers late or not at all.
 """
 
 import asyncio

@@ -78,4 +78,4 @@ class DaemonSetController:
             "numberUnavailable": wanted - ready,
         }
         daemon_set["status"] = status | {name: n for name, n in counts.items() if n}
-        self._store.update("daemonsets", daemon_set, manager=MANAGER)
+        self._store.update("daemonsets", daemon_set, manager=MANAGER, subresource="status")

@@ -169,7 +169,7 @@ class DeploymentController:
                 ("Progressing", "True", reason),
                 f'{sentence} "{new["metadata"]["name"]}"',
             )
-        deployment.update(self._store.update("deployments", deployment, manager=MANAGER))
+        deployment.update(self._write(deployment))
 
     def _resize(self, rs: Obj, replicas: int, limits: rolling.Bounds) -> None:
         rs = self._store.get("replicasets", *key_of(rs))
@@ -203,7 +203,7 @@ class DeploymentController:
             ("Progressing", "Unknown", f"Deployment{word}"),
             f"Deployment is {word.lower()}",
         )
-        deployment.update(self._store.update("deployments", deployment, manager=MANAGER))
+        deployment.update(self._write(deployment))
 
     def _report(self, deployment: Obj, new: Obj | None) -> None:
         """Writes the status; without `new`, Progressing stays as it is."""
@@ -221,7 +221,11 @@ class DeploymentController:
         if progress.is_complete(deployment, status):
             self._clean_up(deployment, sets, current)
         deployment["status"] = status | {"conditions": conditions}
-        self._store.update("deployments", deployment, manager=MANAGER)
+        self._write(deployment)
+
+    def _write(self, deployment: Obj) -> Obj:
+        """A real one writes all it has to say by UpdateStatus, the annotations too."""
+        return self._store.update("deployments", deployment, manager=MANAGER, subresource="status")
 
     def _overdue(self, deployment: Obj, status: Obj) -> bool:
         """Whether nothing has moved for progressDeadlineSeconds; comes back when that will be."""

@@ -18,6 +18,12 @@ NEW_NAMES = {
 OLD_NAMES = {new: old for old, new in NEW_NAMES.items()}
 
 
+def stored_name(field: str) -> str:
+    """The stored field that a path means, which may have its name of events.k8s.io/v1."""
+    first, dot, rest = field.partition(".")
+    return OLD_NAMES.get(first, first) + dot + rest
+
+
 def as_new(event: Obj) -> Obj:
     """The event as events.k8s.io/v1 has it."""
     renamed = {NEW_NAMES.get(name, name): value for name, value in event.items()}

@@ -102,4 +102,4 @@ class Scheduler:
                 "lastTransitionTime": timestamp(),
             }
         ]
-        self._store.update("pods", pod, manager="kube-scheduler")
+        self._store.update("pods", pod, manager=None)  # a binding is owned by nobody

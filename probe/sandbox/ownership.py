@@ -40,7 +40,8 @@ def note_update(
 ) -> None:
     """Gives `manager` what differs between `old` and `new`, and takes it from everybody else.
 
-    Writes `new`'s managedFields; the manager's entry is then the last of them.
+    Writes `new`'s managedFields; the manager's entry is then the last of them. Who scales takes
+    `replicas` from everybody and is named nowhere, as a 1.36 API server has it.
     """
     before, after = fields_of(old or {}), fields_of(new)
     changed = {p for p, value in after.items() if p not in before or before[p] != value}
@@ -49,6 +50,8 @@ def note_update(
     if not changed and not lost:
         return
     me = (manager, "Update", subresource)
+    if subresource == "scale":
+        changed, lost = set(), lost | changed
     entries = meta.get("managedFields", [])
     mine = _owned(e for e in entries if _identity(e) == me)
     others = [_without(e, lost | changed) for e in entries if _identity(e) != me]

@@ -28,6 +28,11 @@ log = logging.getLogger(__name__)
 START_DELAY = 0.3
 """Seconds from being bound to running. A pod of a small image takes 1-2 s; tests have less time."""
 
+END_DELAY = 0.1
+"""Seconds from the end of a pod's processes to the kubelet's telling of it: a real one looks at its
+containers once a second (pkg/kubelet: genericPlegRelistPeriod); tests have less time. Until then
+the pod is an endpoint that terminates and serves."""
+
 TRIES = 3
 """Addresses tried for a pod before a port that cannot be bound is given up."""
 
@@ -40,12 +45,14 @@ BEHAVIOURS = {
 
 
 class Kubelet:
-    """Runs every pod that is bound to a node. `start_delay` is in seconds and may be changed."""
+    """Runs every pod that is bound to a node. `start_delay` and `end_delay` are in seconds and may
+    be changed."""
 
     def __init__(
         self, store: Store, index: Index, wire: Wire, *, start_delay: float = START_DELAY
     ) -> None:
         self.start_delay = start_delay
+        self.end_delay = END_DELAY
         self.store = store
         self.wire = wire
         self._index = index
@@ -207,6 +214,8 @@ class PodRun:
         grace = meta.get("deletionGracePeriodSeconds", GRACE)
         if self._address:
             await asyncio.sleep(min(pre_stop_seconds(self._pod["spec"]), grace))
+            self._show(Face.CLOSED)
+            await asyncio.sleep(self._kubelet.end_delay)
         self._close()
         self._write(ended(self._object()))
         last = self._object()
@@ -266,4 +275,4 @@ class PodRun:
 
     def _write(self, pod: Obj | None) -> None:
         if pod is not None:
-            self._kubelet.store.update("pods", pod, manager="kubelet")
+            self._kubelet.store.update("pods", pod, manager="kubelet", subresource="status")

@@ -5,9 +5,11 @@ dialed for that long. A userspace listener completes handshakes before it could 
 so every Service port shows one face at a time, that of a backend chosen at random, and chooses
 anew every SLICE seconds while its backends differ. Backends that are all alike cost nothing.
 
-Where the real one differs: without endpoints, and on ports of deleted Services, a dial is refused
-by RST and not by ICMP 3/3, which nobody may send on loopback without root. Not played: rules that
-differ between nodes (internalTrafficPolicy Local, topology hints), session affinity, NodePorts.
+Where the real one differs: it follows once a second at most (minSyncPeriod), so that a new Service
+is rejected at first; `lag` plays that. Without endpoints, and on ports of deleted Services, a dial
+is refused by RST and not by ICMP 3/3, which nobody may send on loopback without root. Not played:
+rules that differ between nodes (internalTrafficPolicy Local, topology hints), session affinity,
+NodePorts.
 """
 
 import asyncio

@@ -80,7 +80,7 @@ class ReplicaSetController:
         status["terminatingReplicas"] = ending
         status["observedGeneration"] = rs["metadata"]["generation"]
         rs["status"] = status
-        self._store.update("replicasets", rs, manager=MANAGER)
+        self._store.update("replicasets", rs, manager=MANAGER, subresource="status")
 
     def _available(self, rs: Obj, ready: list[Obj]) -> int:
         """How many have been ready for minReadySeconds; comes back when the next one will be."""

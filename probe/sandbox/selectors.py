@@ -8,13 +8,17 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from probe.sandbox import events
 from probe.sandbox.statuses import BadRequest
 
 Obj = dict[str, Any]
 Predicate = Callable[[Obj], bool]
 
-FIELD_LABELS: Mapping[str, frozenset[str]] = {
-    resource: frozenset(fields.split())
+NEW_EVENTS = "events.events.k8s.io"
+"""The Events of the newer group, whose fields have other names than those that are stored."""
+
+FIELD_LABELS: Mapping[str, Mapping[str, str]] = {
+    resource: {field: events.stored_name(field) for field in fields.split()}
     for resource, fields in {
         "pods": "spec.nodeName spec.restartPolicy spec.schedulerName spec.serviceAccountName "
         "status.phase status.podIP",
@@ -22,13 +26,16 @@ FIELD_LABELS: Mapping[str, frozenset[str]] = {
         "events": "involvedObject.kind involvedObject.namespace involvedObject.name "
         "involvedObject.uid involvedObject.apiVersion involvedObject.fieldPath reason "
         "reportingComponent source type",
+        NEW_EVENTS: "regarding.kind regarding.namespace regarding.name regarding.uid "
+        "regarding.apiVersion regarding.fieldPath reason reportingController type",
         "namespaces": "status.phase",
         "replicasets": "status.replicas",
         "secrets": "type",
     }.items()
 }
-"""Fields that may be selected beside metadata.name and metadata.namespace: the conversion
-functions of each kind in k8s.io/kubernetes (AddFieldLabelConversionsFor...)."""
+"""Fields that may be selected beside metadata.name and metadata.namespace, each with the stored
+one it means: the conversion functions of each kind in k8s.io/kubernetes
+(AddFieldLabelConversionsFor...)."""
 
 _KEY = r"[A-Za-z0-9]([A-Za-z0-9._/-]*[A-Za-z0-9])?"
 _VALUE = r"([A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?)?"
@@ -115,9 +122,10 @@ def _field_test(resource: str, term: str) -> Predicate:
     if not found:
         raise BadRequest(f"invalid selector: '{term}'; can't understand '{term}'")
     field, negated, value = found[1], found[2] == "!=", found[3].strip()
-    if field not in ("metadata.name", "metadata.namespace", *FIELD_LABELS.get(resource, ())):
+    known = {"metadata.name": field, "metadata.namespace": field, **FIELD_LABELS.get(resource, {})}
+    if field not in known:
         raise BadRequest(f"field label not supported: {field}")
-    return lambda obj: (_field(obj, field) == value) is not negated
+    return lambda obj: (_field(obj, known[field]) == value) is not negated
 
 
 def _field(obj: Any, path: str) -> str:

@@ -113,7 +113,7 @@ class SliceController:
             new = {
                 "kind": "EndpointSlice",
                 "apiVersion": "discovery.k8s.io/v1",
-                "metadata": names | {"namespace": namespace, "generation": 1} | meta | owned,
+                "metadata": names | {"namespace": namespace} | meta | owned,
                 "addressType": "IPv4",
             }
             try:

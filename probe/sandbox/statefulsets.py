@@ -119,4 +119,4 @@ class StatefulSetController:
             )
             if n
         }
-        self._store.update("statefulsets", stateful_set, manager=MANAGER)
+        self._store.update("statefulsets", stateful_set, manager=MANAGER, subresource="status")

@@ -31,6 +31,10 @@ UNCOUNTED = frozenset({"namespaces", "nodes", "services"})
 """Resources with a spec but no metadata.generation, as a 1.36 API server serves them."""
 
 
+SPECLESS = frozenset({"endpointslices"})
+"""Resources without a spec that have a generation: of all that is not metadata, and the labels."""
+
+
 class StoreError(Exception):
     """A request that the API server refuses; `code` and `reason` are those of its Status.
 
@@ -125,18 +129,24 @@ class Store:
             raise AlreadyExists(f'{resource} "{key[1]}" already exists', resource, key[1])
         meta.setdefault("uid", str(uuid.uuid4()))
         meta["creationTimestamp"] = timestamp()
-        if "spec" in obj and resource not in UNCOUNTED:
+        if ("spec" in obj or resource in SPECLESS) and resource not in UNCOUNTED:
             meta["generation"] = 1
         return self._put(resource, None, obj, manager, dry_run)
 
     def update(
-        self, resource: str, obj: Obj, *, manager: str | None = "sandbox", dry_run: bool = False
+        self,
+        resource: str,
+        obj: Obj,
+        *,
+        manager: str | None = "sandbox",
+        subresource: str = "",
+        dry_run: bool = False,
     ) -> Obj:
         """Replaces an object; an unchanged one makes no event. Raises NotFound and Conflict.
 
-        `metadata.generation` counts changes of the spec. A `resourceVersion` in the object must
-        be the current one; without it the write is unconditional. `manager` and `dry_run` as in
-        `create`.
+        `metadata.generation` counts what was asked for anew. A `resourceVersion` in the object
+        must be the current one; without it the write is unconditional. `manager` and `dry_run` as
+        in `create`; who writes a status says so by `subresource`.
         """
         obj = duplicate(obj)
         namespace, name = _key(obj)
@@ -157,9 +167,9 @@ class Store:
             meta.setdefault("managedFields", duplicate(old_meta["managedFields"]))
         if obj == old:
             return obj
-        if obj.get("spec") != old.get("spec") and resource not in UNCOUNTED:
+        if resource not in UNCOUNTED and _asks_anew(resource, old, obj):
             meta["generation"] = old_meta.get("generation", 0) + 1
-        return self._put(resource, old, obj, manager, dry_run)
+        return self._put(resource, old, obj, manager, dry_run, subresource)
 
     def delete(self, resource: str, namespace: str, name: str, *, dry_run: bool = False) -> Obj:
         """Removes the object at once and returns its last form. Raises NotFound."""
@@ -198,10 +208,16 @@ class Store:
             raise NotFound(f'{resource} "{name}" not found', resource, name) from None
 
     def _put(
-        self, resource: str, old: Obj | None, obj: Obj, manager: str | None, dry_run: bool
+        self,
+        resource: str,
+        old: Obj | None,
+        obj: Obj,
+        manager: str | None,
+        dry_run: bool,
+        subresource: str = "",
     ) -> Obj:
         if manager is not None:
-            ownership.note_update(old, obj, manager, now=timestamp())
+            ownership.note_update(old, obj, manager, now=timestamp(), subresource=subresource)
         if not dry_run:
             self._objects.setdefault(resource, {})[_key(obj)] = obj
             self._announce(resource, "MODIFIED" if old else "ADDED", obj, old)
@@ -230,6 +246,21 @@ def duplicate(value: Obj) -> Obj:
 def timestamp() -> str:
     """Now, as Kubernetes writes it: RFC 3339 in whole seconds, UTC."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _asks_anew(resource: str, old: Obj, new: Obj) -> bool:
+    """Whether the update counts in metadata.generation: as the strategies of a 1.36 API server have
+    it. That a pod was bound does not count, that an object is to go does."""
+    meta, old_meta = new["metadata"], old["metadata"]
+    if "deletionTimestamp" in meta and "deletionTimestamp" not in old_meta:
+        return True
+    if resource in SPECLESS:
+        same_labels = (meta.get("labels") or {}) == (old_meta.get("labels") or {})
+        return {**new, "metadata": {}} != {**old, "metadata": {}} or not same_labels
+    spec, old_spec = new.get("spec"), old.get("spec")
+    if resource == "pods" and spec and old_spec and not old_spec.get("nodeName"):
+        spec = {name: value for name, value in spec.items() if name != "nodeName"}
+    return bool(spec != old_spec)
 
 
 def _key(obj: Obj) -> tuple[str, str]:

@@ -151,13 +151,19 @@ class _Answers:
     def ready(self) -> list[str]:
         return []
 
-    def services(self) -> dict[str, Any]:
+    def services(self, namespace: str) -> dict[str, Any]:
         return {}
 
     def service(self, namespace: str, name: str) -> dict[str, Any] | None:
         return None
 
-    def changes(self) -> dict[str, Any]:
+    async def check(self, namespace: str, name: str) -> dict[str, Any] | None:
+        return None
+
+    def incidents(self, since: float | None, namespace: str, service: str) -> dict[str, Any]:
+        return {}
+
+    def changes(self, since: float | None, namespace: str, service: str) -> dict[str, Any]:
         return {}
 
 

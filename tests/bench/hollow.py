@@ -33,6 +33,9 @@ PER_NAMESPACE = 100
 ENDPOINTS = range(4, 10)
 """How many endpoints the Services have, in turn: with the ClusterIP 7.5 edges on average."""
 
+NODES = 3
+"""Nodes under the pods; arbitrary."""
+
 LIVING = IPv4Address("127.64.0.0")
 DEAD = IPv4Address("127.192.0.0")
 """Where addresses begin. What is under DEAD_NETWORK may be black-holed by the firewall."""
@@ -86,6 +89,9 @@ class Hollow:
             "deployments": [self._deployment(one) for one in services],
             "statefulsets": [],
             "daemonsets": [],
+            "nodes": [self._node(number) for number in range(NODES)],
+            "namespaces": [],
+            "networkpolicies": [],
         }
         self._watches: dict[str, set[asyncio.Queue[bytes]]] = {
             name: set() for name in self._objects
@@ -166,9 +172,16 @@ class Hollow:
         for number, (found, address) in enumerate(zip(obj["endpoints"], one.pods, strict=True)):
             found["addresses"] = [address]
             found["targetRef"]["name"] = f"{one.name}-{address}"
-            found["nodeName"] = f"node-{number % 3}"
+            found["nodeName"] = f"node-{number % NODES}"
         obj["ports"][0]["port"] = self._port
         return json.dumps(obj).encode()
+
+    def _node(self, number: int) -> bytes:
+        meta = {"name": f"node-{number}", "labels": {"topology.kubernetes.io/zone": "a"}}
+        ready = {"type": "Ready", "status": "True"}
+        return json.dumps(
+            {"metadata": meta, "spec": {}, "status": {"conditions": [ready]}}
+        ).encode()
 
     def _deployment(self, one: Planned) -> bytes:
         obj = self._made("deployments", one)

@@ -11,6 +11,7 @@ import termios
 import time
 from contextlib import ExitStack
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -22,7 +23,7 @@ pytestmark = pytest.mark.slow
 HERE = ("-n", "demo-app")
 
 
-async def typed(*arguments: str, columns: int) -> list[str]:
+async def typed(*arguments: str, columns: int, **env: str) -> list[str]:
     """The lines that a terminal of that many columns shows of a command, without colours."""
     master, terminal = os.openpty()
     termios.tcsetwinsize(terminal, (24, columns))
@@ -30,7 +31,7 @@ async def typed(*arguments: str, columns: int) -> list[str]:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "probe", *arguments),
             stdout=terminal,
-            env=environment(TERM="xterm"),
+            env=environment(TERM="xterm", **env),
         )
         await process.wait()  # a screenful fits the kernel's buffer
         return re.sub(r"\x1b\[[0-9;]*m", "", os.read(master, 2**16).decode()).splitlines()
@@ -83,14 +84,33 @@ async def test_a_service_is_named_as_kubectl_takes_it(words: tuple[str, ...], he
 
     lines = found.out.splitlines()
     assert (found.code, found.err) == (1, "")
-    assert lines[0] == "demo-app/backend-v1  port_mismatch  3 of 3 edges dialed"
-    assert "targetPort 8081 is refused on 2 of 2 endpoints, port 8080 accepts" in lines[1]
-    assert "kubectl patch service backend-v1 -n demo-app -p '" in lines[2]
-    header = next(line for line in lines if "RESULT" in line)
-    refused = [line for line in lines if " down " in line]
+    assert re.fullmatch(r"demo-app/backend-v1  ClusterIP 127\.[\d.]+  8080 -> 8081/TCP", lines[0])
+    assert lines[1].startswith(
+        "✗ port_mismatch  targetPort 8081 is refused on 2 of 2 endpoints, port 8080 accepts"
+    )
+    assert "    kubectl patch service backend-v1 -n demo-app -p '" in found.out
+    refused = [line for line in lines if line.endswith("refused") or "refused " in line][1:]
     assert len(refused) == 3
-    assert {line.index("refused") for line in refused} == {header.index("RESULT")}
-    assert max(map(len, lines)) < 200
+    assert len({line.index("✗ refused") for line in refused}) == 1
+    assert "declare port 8080" in found.out
+    assert re.search(r"changed    \d+ (s|min) ago by argocd-controller: ", found.out)
+    assert len(lines) < 25
+
+
+@pytest.mark.parametrize(
+    ("node", "vantage"), [("", "local"), ("node-1", "pod")], ids=["a laptop", "a daemon's pod"]
+)
+async def test_it_dials_from_where_it_stands_all_that_there_is(
+    node: str, vantage: str, held: Path
+) -> None:
+    arguments = ("check", "svc", "backend-v1", *HERE, "--kubeconfig", str(held), "-o", "json")
+
+    found = (await probe(*arguments, PROBE_NODE_NAME=node)).document
+
+    (source,) = found["sources"]
+    assert source["vantage"] == vantage
+    assert not node or source["node"] == node
+    assert (found["verdict"], found["dialed"], found["expected"]) == ("port_mismatch", 3, 3)
 
 
 async def test_all_of_all_namespaces_in_one_document(held: Path) -> None:
@@ -120,7 +140,7 @@ async def test_a_terminal_shows_whole_what_a_verdict_is_read_off(columns: int, h
     arguments = ("check", "svc", "backend-v1", *HERE, "--kubeconfig", str(held))
     (port,) = (await probe(*arguments, "-o", "json")).document["ports"]
 
-    lines = await typed(*arguments, columns=columns)
+    lines = await typed(*arguments, "-o", "wide", columns=columns)
 
     start = next(i for i, line in enumerate(lines) if "ADDRESS" in line)
     assert lines[start].split()[:3] == ["PORT", "KIND", "ADDRESS"]
@@ -131,6 +151,34 @@ async def test_a_terminal_shows_whole_what_a_verdict_is_read_off(columns: int, h
         assert {edge["state"], edge["result"]} <= set(row)
         assert edge["pod"] is None or row[3].endswith(edge["pod"][-5:])
     assert columns < 140 or "node-1" in "".join(lines)
+
+
+@pytest.mark.parametrize("columns", [60, 80, 140])
+async def test_the_screen_of_a_mismatch_fits_a_terminal(columns: int, held: Path) -> None:
+    arguments = ("check", "svc", "backend-v1", *HERE, "--kubeconfig", str(held))
+
+    lines = await typed(*arguments, columns=columns)
+
+    told = " ".join(" ".join(lines).split())
+    assert len(lines) < 25
+    assert "targetPort 8081 is refused on 2 of 2 endpoints" in told
+    assert "by argocd-controller" in told
+    (command,) = [line for line in lines if "kubectl patch" in line]
+    assert command.endswith("'")
+    assert all(len(line) <= columns for line in lines if line != command)
+    for line in lines:
+        if "127.244." in line:
+            assert {"✗", "✓"} & set(line.split())
+            assert {"refused", "connected"} & set(line.split())
+
+
+async def test_a_terminal_that_is_not_utf_8_is_shown_other_signs(held: Path) -> None:
+    arguments = ("check", "svc", "backend-v1", *HERE, "--kubeconfig", str(held))
+
+    lines = await typed(*arguments, columns=60, PYTHONIOENCODING="ascii")
+
+    assert any(line.startswith("x port_mismatch  ") for line in lines)
+    assert len([line for line in lines if "x refused" in line]) == 3
 
 
 async def test_an_unknown_service_is_wrong_usage(held: Path) -> None:
@@ -206,7 +254,11 @@ async def test_a_kubeconfig_that_is_none_is_one_sentence(
         (("svc",), "Missing argument 'NAME'"),
         (("nonsense",), "No such command 'nonsense'"),
         (("all", "-n", "a", "-A"), "-n and -A exclude each other"),
-        (("all", "-o", "xml"), "'xml' is not one of 'table', 'json'"),
+        (("all", "-o", "xml"), "'xml' is not one of 'table', 'wide', 'json', 'junit'"),
+        (("all", "-o", "junit", "--watch"), "--watch never ends, and junit is one document"),
+        (("all", "--since", "soon"), "--since 'soon': write a duration such as 90s, 30m"),
+        (("all", "--since", ""), "--since '': write a duration"),
+        (("svc", "x", "--from", ""), "--from is empty: write nodes, here or a node's name"),
         (("all", "--timeout", "0"), "--timeout: must be at least 0.1"),
         (("all", "--timeout", "soon"), "'--timeout': Input should be a valid number"),
         (
@@ -221,6 +273,78 @@ async def test_wrong_usage_says_what_is_wrong(arguments: tuple[str, ...], said: 
     assert (found.code, found.out) == (2, "")
     assert said in found.err
     assert "Traceback" not in found.err
+
+
+@pytest.mark.parametrize(
+    ("selector", "names"),
+    [("app=backend-v1", ["backend-v1"]), ("app!=backend-v1", []), ("app in (x,backend-v1)", None)],
+)
+async def test_a_selector_chooses_services_by_their_labels(
+    selector: str, names: list[str] | None, held_alone: Path
+) -> None:
+    if KUBECTL is None:
+        pytest.skip("no kubectl in KUBEBUILDER_ASSETS")
+    await kubectl(held_alone, "label", "service", "backend-v1", *HERE, "app=backend-v1")
+
+    found = await probe(
+        *("check", "all", *HERE, "-l", selector, "--kubeconfig", str(held_alone), "-o", "json")
+    )
+
+    expected = ["backend-v1"] if names is None else names
+    assert [s["service"]["name"] for s in found.document["services"]] == expected
+    assert found.code == (1 if expected else 3)
+    assert (
+        expected
+        or found.err == f"probe: no Services with labels {selector} in namespace demo-app\n"
+    )
+
+
+async def test_a_selector_that_cannot_be_read_is_wrong_usage(held: Path) -> None:
+    found = await probe("check", "all", "-A", "-l", "a=b=c", "--kubeconfig", str(held))
+
+    assert (found.code, found.out) == (2, "")
+    assert found.err.startswith("probe: -l 'a=b=c': ")
+    assert found.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("name", ["a,b", "TYPO", "x" * 64, "a/b"])
+async def test_what_can_be_no_service_s_name_is_not_found(name: str, held: Path) -> None:
+    found = await probe("check", "svc", name, *HERE, "--kubeconfig", str(held))
+
+    assert (found.code, found.out) == (2, "")
+    assert found.err.startswith(f'probe: Service "{name}" not found in namespace "demo-app"')
+
+
+async def test_junit_is_one_document_with_a_case_for_the_port(held: Path) -> None:
+    found = await probe("check", "all", "-A", "--kubeconfig", str(held), "-o", "junit")
+
+    (case,) = ElementTree.fromstring(found.out)
+    assert (found.code, found.err) == (1, "")
+    assert (case.attrib["classname"], case.attrib["name"]) == ("demo-app.backend-v1", "8080")
+    assert [(f.tag, f.attrib["type"]) for f in case] == [("failure", "port_mismatch")]
+
+
+async def test_the_pods_are_told_beside_the_dials(held: Path) -> None:
+    found = await probe(
+        "check", "svc", "backend-v1", *HERE, "--kubeconfig", str(held), "-o", "json"
+    )
+
+    pods = found.document["pods"]
+    assert {pod["node"] for pod in pods} == {"node-1", "node-2"}
+    assert all(
+        (pod["phase"], pod["ready"], pod["trouble"]) == ("Running", True, None) for pod in pods
+    )
+    assert [pod["declared_ports"] for pod in pods] == [[8080], [8080]]
+
+
+async def test_history_without_daemons_is_done_without(held: Path) -> None:
+    arguments = ("check", "svc", "backend-v1", *HERE, "--kubeconfig", str(held))
+    found = await probe(*arguments, "--since", "1h30m")
+
+    assert found.code == 1
+    assert found.err.startswith("probe: no history: ")
+    assert found.err.count("\n") == 1
+    assert "port_mismatch" in found.out
 
 
 async def test_a_reader_that_leaves_and_a_full_disk_are_no_tracebacks(held: Path) -> None:

@@ -86,7 +86,7 @@ async def test_a_service_on_a_real_api_server_is_found_dialed_and_followed(
     ):
         config = cluster.kubeconfig
         await kubectl(config, "apply", "-f", str(tmp_path / "all.json"))
-        await until(lambda: is_so(watching, "healthy"), 30)
+        await until(lambda: is_so(watching, "healthy"))
         (found,) = (await watching.json("/api/v1/services"))["services"]
         (edge,) = found["ports"][0]["edges"]
         assert (edge["address"], edge["port"], edge["pod"]) == (*listening, "web-1")
@@ -95,7 +95,7 @@ async def test_a_service_on_a_real_api_server_is_found_dialed_and_followed(
         patch = '[{"op":"replace","path":"/ports/0/port","value":1}]'
         where = ("-n", "demo-app", "patch", "endpointslice", "web-1")
         await kubectl(config, *where, "--type=json", "-p", patch)
-        await until(lambda: is_so(watching, "not_listening"), 20)
+        await until(lambda: is_so(watching, "not_listening"))
 
         checked = await probe(
             *("check", "svc", "web", "-n", "demo-app", "--kubeconfig", str(config), "-o", "json")
@@ -104,10 +104,10 @@ async def test_a_service_on_a_real_api_server_is_found_dialed_and_followed(
 
         await cluster.kill_api_server()
         before = await watching.value("edgeprobe_dials_total")
-        await until(lambda: _above(watching, before + 3), 20)
+        await until(lambda: _above(watching, before + 3))
         await cluster.start_api_server()
         await kubectl(config, "-n", "demo-app", "delete", "service", "web")
-        await until(lambda: _gone(watching), 60)
+        await until(lambda: _gone(watching))
 
 
 async def _above(watching: Daemon, before: float) -> bool:
@@ -128,7 +128,7 @@ async def test_without_the_right_to_list_the_daemon_names_verb_and_resource() ->
             status, text = await watching.get("/readyz")
             return text if status == 503 and text.count("forbids") == 2 else None
 
-        reasons = (await until(told, 30)).splitlines()
+        reasons = (await until(told)).splitlines()
         assert (await watching.get("/livez"))[0] == 200
         assert [reason.partition(" are not listed yet: ")[0] for reason in reasons] == [
             "services",

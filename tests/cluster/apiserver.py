@@ -29,13 +29,15 @@ ISSUER = "https://kubernetes.default.svc"
 
 @dataclass(frozen=True)
 class Place:
-    """Where etcd and the API server listen, and in which network namespace."""
+    """Where etcd and the API server listen, in which network namespace, and for which ClusterIPs:
+    ranges with commas."""
 
     address: str
     port: int
     etcd_port: int
     peer_port: int
     namespace: str | None = None
+    services: str = SERVICES
 
     @property
     def url(self) -> str:
@@ -131,7 +133,7 @@ class ApiServer:
             "--authorization-mode=Node,RBAC",
             "--allow-privileged",
             "--kubelet-preferred-address-types=InternalIP",  # nobody resolves node names
-            f"--service-cluster-ip-range={SERVICES}",
+            f"--service-cluster-ip-range={self.place.services}",
             f"--service-account-issuer={ISSUER}",
             f"--service-account-key-file={keys.service_account_key}",
             f"--service-account-signing-key-file={keys.service_account_key}",

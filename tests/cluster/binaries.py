@@ -11,6 +11,8 @@ import shutil
 
 import pytest
 
+from tests.cluster import cgroups, image
+
 ASSETS = "/usr/local/kubebuilder/bin"
 
 SIMPLE = ("etcd", "kube-apiserver")
@@ -28,9 +30,18 @@ WHOLE = (
 TOOLS = ("ip", "nsenter", "unshare", "setpriv", "openssl")
 """What network namespaces and keys need: iproute2, util-linux and openssl."""
 
+RUNTIME = ("containerd", "ctr", "containerd-shim-runc-v2", "runc", "bash")
+"""What runs containers below a real kubelet: Debian's packages containerd and runc."""
+
+PLUGINS = ("ptp", "host-local", "loopback")
+"""CNI plugins for them; Debian's containernetworking-plugins."""
+
+PLUGIN_FOLDERS = ("/usr/lib/cni", "/opt/cni/bin")
+"""Debian's and everybody else's."""
+
 FIREWALLS = {
-    "iptables": ("iptables", "iptables-save", "iptables-restore"),
-    "nftables": ("iptables", "nft"),
+    "iptables": ("iptables", "iptables-save", "iptables-restore", "ip6tables", "ip6tables-restore"),
+    "nftables": ("iptables", "ip6tables", "nft"),
 }
 """What kube-proxy calls, by its mode; faults are iptables rules in either."""
 
@@ -57,6 +68,32 @@ def need(*names: str) -> None:
             f"no {', '.join(missing)} in $KUBEBUILDER_ASSETS, {ASSETS} or $PATH: setup-envtest "
             "brings etcd, kube-apiserver and kubectl, a Kubernetes server release all but etcd"
         )
+
+
+def plugins() -> str:
+    """The folder that has all of PLUGINS; the first one if none has."""
+    whole = (
+        folder
+        for folder in PLUGIN_FOLDERS
+        if all(shutil.which(name, path=folder) for name in PLUGINS)
+    )
+    return next(whole, PLUGIN_FOLDERS[0])
+
+
+def need_kubelets() -> None:
+    """Skips the test unless real kubelets can run containers here."""
+    need("kubelet")
+    if not image.possible():
+        pytest.skip(f"no package helps: the distribution's Python is not {image.VERSION}")
+    lacking = [name for name in RUNTIME if shutil.which(name) is None]
+    lacking += [name for name in PLUGINS if shutil.which(name, path=plugins()) is None]
+    lacking += image.missing()
+    if lacking:
+        pytest.skip(
+            f"needs containerd, runc, CNI plugins and Debian's Python: no {', '.join(lacking)}"
+        )
+    if cgroups.missing():
+        pytest.skip(f"no package helps: a kubelet needs the cgroup controllers {cgroups.missing()}")
 
 
 def need_namespaces(mode: str) -> None:

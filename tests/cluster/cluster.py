@@ -1,27 +1,31 @@
 """Real Kubernetes on one machine: control plane, nodes with kube-proxy, pods with real sockets.
 
 `booted` yields one. Everything is in network namespaces of its own (see network.py) and dies with
-the test process. The only stand-in is the kubelet (kubelet.py). IPv4 only: for dual stack the
-namespaces need a second set of addresses and routes, API server, controller-manager and kube-proxy
-a second range each, and the kubelet a second podIP.
+the test process. The only stand-in is the kubelet (kubelet.py), where no real one is asked for
+(machine.py). Services may be dual-stack, and are of IPv4 unless they say so; real kubelets give
+their pods IPv4 only.
 """
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from tests.cluster import image
 from tests.cluster.api import UNAVAILABLE, Api, ApiError
-from tests.cluster.binaries import WHOLE, need, need_namespaces
+from tests.cluster.binaries import WHOLE, need, need_kubelets, need_namespaces
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.faults import Faults
 from tests.cluster.inside import Inside
 from tests.cluster.network import Network, inside_of, own_folder, reap
 from tests.cluster.node import HEALTH_PORT, Node
+from tests.cluster.processes import Living, living
 from tests.running import kubectl, until
 
 PATIENCE = 120.0
@@ -50,11 +54,12 @@ class RunningPod:
 class Cluster:
     """`nodes[0]` is node1. The control plane may be killed and started: see ApiServer."""
 
-    def __init__(self, folder: Path, mode: str, nodes: int) -> None:
+    def __init__(self, folder: Path, mode: str, nodes: int, *, kubelets: bool = False) -> None:
         self.folder = folder
         self.mode = mode
         self.network = Network(nodes)
         self._count = nodes
+        self._images = folder / "images.tar" if kubelets else None
         self.nodes: list[Node] = []
 
     @property
@@ -81,10 +86,13 @@ class Cluster:
                 api=plane.place.url,
                 credentials=plane.credentials,
                 folder=self.folder,
+                images=self._images,
             )
             for place in self.network.nodes
         ]
-        await plane.start(tuple(node.name for node in self.nodes))
+        await asyncio.gather(
+            plane.start(tuple(node.name for node in self.nodes)), self._start_machines()
+        )
         for node in self.nodes:
             node.start_kubelet()
         async with Api(self.kubeconfig) as api:
@@ -93,21 +101,29 @@ class Cluster:
                 node.start_proxy()
             await until(lambda: self._settled(api), PATIENCE)
 
+    async def _start_machines(self) -> None:
+        if self._images is not None:
+            await asyncio.to_thread(image.build, self._images)
+            for node in self.nodes:
+                assert node.machine is not None
+                node.machine.start()
+
     async def stop(self) -> None:
         for node in self.nodes:
-            node.proxy.kill()
-            node.kubelet.kill()
+            node.remove()
         if hasattr(self, "control_plane"):
             await self.control_plane.stop()
         self.network.remove()
 
-    def processes(self) -> list[int]:
-        """Everything that runs for it: what is inside its namespaces."""
-        return [pid for name in self.network.namespaces() for pid in inside_of(name)]
+    def processes(self) -> set[Living]:
+        """Everything that runs for it: what is inside its namespaces and its machines."""
+        inside = {pid for name in self.network.namespaces() for pid in inside_of(name)}
+        inside.update(*(node.machine.processes() for node in self.nodes if node.machine))
+        return {found for pid in inside if (found := living(pid)) is not None}
 
     async def kubectl(self, *arguments: str) -> str:
         """What a stock kubectl printed, as admin; fails the test where kubectl fails."""
-        return await kubectl(self.kubeconfig, *arguments)
+        return await kubectl(self.kubeconfig, *arguments, seconds=PATIENCE + 10)
 
     async def make_space(self, name: str) -> None:
         """A new Kubernetes namespace, in which pods can be made once this returns."""
@@ -127,7 +143,8 @@ class Cluster:
 
     async def rolled_out(self, workload: str, space: str = "default") -> None:
         """Waits for `kubectl rollout status`, of deployment/web and the like."""
-        await self.kubectl("rollout", "status", workload, "-n", space, "--timeout=50s")
+        seconds = f"--timeout={PATIENCE:.0f}s"
+        await self.kubectl("rollout", "status", workload, "-n", space, seconds)
 
     async def ready_addresses(self, service: str, space: str = "default") -> set[str]:
         """The addresses that the Service's EndpointSlices call ready."""
@@ -157,20 +174,27 @@ class Cluster:
         return found
 
     async def cluster_ip(self, service: str, space: str = "default") -> str:
+        """Its first or only one."""
+        return (await self.cluster_ips(service, space))[0]
+
+    async def cluster_ips(self, service: str, space: str = "default") -> list[str]:
+        """One for each of its families."""
         found = await self._get(f"/api/v1/namespaces/{space}/services/{service}")
-        address: str = found["spec"]["clusterIP"]
-        return address
+        addresses: list[str] = found["spec"]["clusterIPs"]
+        return addresses
 
     async def connects(self, *services: str, space: str, node: int = 0) -> None:
         """Waits until port 80 of their ClusterIPs connects from that node, as kube-proxy there
         follows."""
-        targets = [f"{await self.cluster_ip(name, space)}:80" for name in services]
+        inside = self.nodes[node].inside
+        for name in services:
+            address = await self.cluster_ip(name, space)
+            await until(partial(inside.connects, address, 80), PATIENCE)
 
-        async def asked() -> bool:
-            dialed = await self.nodes[node].inside.probe("check", "addr", *targets)
-            return dialed.code == 0
-
-        await until(asked, PATIENCE)
+    async def usable(self) -> None:
+        """Waits until pods may be put on every node again, as after a fault."""
+        async with Api(self.kubeconfig) as api:
+            await until(lambda: self._settled(api), PATIENCE)
 
     async def pods(self, selector: str = "", space: str = "default") -> list[RunningPod]:
         """Those that have an address and are not being deleted, by name."""
@@ -234,14 +258,17 @@ class Cluster:
 
 
 @asynccontextmanager
-async def booted(mode: str, nodes: int = 2) -> AsyncIterator[Cluster]:
-    """A cluster whose kube-proxies are in that mode, iptables or nftables; skips the test where it
-    cannot be. What earlier processes left behind is removed first."""
+async def booted(mode: str, nodes: int = 2, *, kubelets: bool = False) -> AsyncIterator[Cluster]:
+    """A cluster whose kube-proxies are in that mode, iptables or nftables, and whose `kubelets` may
+    be real; skips the test where it cannot be. What earlier processes left behind is removed first.
+    """
     need(*WHOLE)
     need_namespaces(mode)
+    if kubelets:
+        need_kubelets()
     reap()
     with own_folder() as folder:
-        cluster = Cluster(folder, mode, nodes)
+        cluster = Cluster(folder, mode, nodes, kubelets=kubelets)
         try:
             await cluster.start()
             yield cluster

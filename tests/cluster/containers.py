@@ -118,6 +118,10 @@ class Container:
         """preStop, SIGTERM, and SIGKILL when `grace` seconds are over: as a kubelet ends it."""
         async with self._starting:
             self._ending.set()
+        await self._end_process(grace)
+
+    async def _end_process(self, grace: float) -> None:
+        """It may be started again."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + grace
         with contextlib.suppress(TimeoutError):
@@ -164,7 +168,7 @@ class Container:
 
     def _tell_alive(self, passed: bool) -> None:
         if not passed and (self._killing is None or self._killing.done()):
-            self._killing = asyncio.create_task(self._stop(LIVENESS_GRACE))
+            self._killing = asyncio.create_task(self._end_process(LIVENESS_GRACE))
 
     async def _before_stop(self) -> None:
         hook = self.spec.get("lifecycle", {}).get("preStop", {})

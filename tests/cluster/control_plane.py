@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tests.cluster.apiserver import ApiServer, Place
 from tests.cluster.binaries import binary
-from tests.cluster.network import CONTROL_PLANE, PODS, SERVICES
+from tests.cluster.network import CONTROL_PLANE, PODS, PODS6, SERVICES, SERVICES6
 from tests.cluster.processes import Program
 from tests.cluster.relay import Relay
 
@@ -21,7 +21,7 @@ class ControlPlane(ApiServer):
     """Reached from the test through a relay on 127.0.0.1, from the nodes at `place.url`."""
 
     def __init__(self, folder: Path, namespace: str) -> None:
-        place = Place(CONTROL_PLANE, 6443, 2379, 2380, namespace)
+        place = Place(CONTROL_PLANE, 6443, 2379, 2380, namespace, f"{SERVICES},{SERVICES6}")
         self._relay = Relay(namespace, place.address, place.port, folder)
         super().__init__(folder, place, f"https://127.0.0.1:{self._relay.port}")
         self.controller_manager = self._component("kube-controller-manager", "controller-manager")
@@ -67,8 +67,8 @@ class ControlPlane(ApiServer):
                 f"--service-account-private-key-file={self.credentials.service_account_key}",
                 f"--root-ca-file={self.credentials.ca}",
                 "--use-service-account-credentials",
-                f"--cluster-cidr={PODS}",
-                f"--service-cluster-ip-range={SERVICES}",
+                f"--cluster-cidr={PODS},{PODS6}",
+                f"--service-cluster-ip-range={self.place.services}",
             ]
         command = [binary(name), *flags]
         return Program(name, command, folder=self.folder, namespace=self.place.namespace)

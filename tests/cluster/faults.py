@@ -1,8 +1,8 @@
 """Switches for what goes wrong in a network namespace: a pod's, or a node's for the pods behind it.
 
 Only new TCP connections are met, as a policy would; `source` limits a fault to dials from there,
-so that the kubelet's probes may pass, as they do under a NetworkPolicy. Of several faults in one
-namespace the first one decides.
+so that the kubelet's probes may pass, as they do under a NetworkPolicy. It says which family is
+meant as well: `::/0` is all of IPv6. Of several faults in one namespace the first one decides.
 """
 
 import contextlib
@@ -51,16 +51,18 @@ class Faults:
 
     def heal(self) -> None:
         """Ends every drop, reset and reject."""
-        with inside(self.namespace), contextlib.suppress(RuntimeError):  # there was none
-            run("iptables", "-w", "-F", CHAIN)
+        for tool in ("iptables", "ip6tables"):
+            with inside(self.namespace), contextlib.suppress(RuntimeError):  # there was none
+                run(tool, "-w", "-F", CHAIN)
 
     def _rule(self, source: str, target: str) -> None:
+        tool = "ip6tables" if ":" in source else "iptables"
         with inside(self.namespace):
             with contextlib.suppress(RuntimeError):  # it is there already
-                run("iptables", "-w", "-N", CHAIN)
+                run(tool, "-w", "-N", CHAIN)
                 for hook in HOOKS:
-                    run("iptables", "-w", "-I", hook, "-j", CHAIN)
-            run(*f"iptables -w -A {CHAIN} -p tcp --syn -s {source} {target}".split())
+                    run(tool, "-w", "-I", hook, "-j", CHAIN)
+            run(*f"{tool} -w -A {CHAIN} -p tcp --syn -s {source} {target}".split())
 
     def _signal(self, number: int) -> None:
         for pid in inside_of(self.namespace):

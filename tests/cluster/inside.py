@@ -1,6 +1,7 @@
 """Commands, `probe` among them, inside the network namespace of a node or a pod."""
 
 import asyncio
+import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -8,6 +9,7 @@ from pathlib import Path
 
 from tests.cluster.processes import mortal, within
 from tests.cluster.relay import relay
+from tests.namespaces import inside
 from tests.running import PATIENCE, Daemon, Ended, Running, environment, until
 
 PROBE = (sys.executable, "-m", "probe")
@@ -36,6 +38,20 @@ class Inside:
     async def probe(self, *arguments: str, seconds: float = PATIENCE) -> Ended:
         """Runs `probe` to its end."""
         return await self.run(*PROBE, *arguments, seconds=seconds)
+
+    async def connects(self, address: str, port: int, seconds: float = 1.0) -> bool:
+        """Whether a TCP connection from in here comes about in time; without a process of its own,
+        so that what lasts for seconds only is met."""
+        with inside(self.namespace):
+            dialing = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
+        with dialing:
+            dialing.setblocking(False)
+            try:
+                async with asyncio.timeout(seconds):
+                    await asyncio.get_running_loop().sock_connect(dialing, (address, port))
+            except OSError:
+                return False
+            return True
 
     @asynccontextmanager
     async def running(self, *command: str) -> AsyncIterator[Running]:

@@ -44,7 +44,7 @@ class Kubelet:
         self.settings = settings
         self.api = api
         self.pods: dict[str, Pod] = {}
-        self._network = PodNetwork(settings.prefix, settings.pods, settings.gateway)
+        self._network = PodNetwork(settings)
 
     def renew_tokens(self) -> None:
         """Those of all pods, at once: on SIGHUP."""
@@ -80,7 +80,10 @@ class Kubelet:
             "apiVersion": "v1",
             "kind": "Node",
             "metadata": {"name": name, "labels": labels},
-            "spec": {"podCIDR": self.settings.pods, "podCIDRs": [self.settings.pods]},
+            "spec": {
+                "podCIDR": self.settings.pods,
+                "podCIDRs": [self.settings.pods, self.settings.pods6],
+            },
         }
         with _unless(409):
             await self.api.request("POST", "/api/v1/nodes", node)
@@ -103,6 +106,7 @@ class Kubelet:
         status = {
             "addresses": [
                 {"type": "InternalIP", "address": self.settings.address},
+                {"type": "InternalIP", "address": self.settings.address6},
                 {"type": "Hostname", "address": self.settings.node},
             ],
             "capacity": room,

@@ -2,9 +2,9 @@
 
 One for the control plane, with a bridge and the API server on 172.30.0.1; one per node, node N
 being 172.30.0.1N; one per pod of node N, with an address in 10.244.N.0/24 (the kubelet makes
-those). The node namespaces have a default route to the control plane's, which forwards nothing:
-what no rule translates is a SYN that nobody answers. An address of a pod that is gone meets the
-same, as where a cloud's own network routes pods.
+those). All but the API server has IPv6 as well. The node namespaces have a default route to the
+control plane's, which forwards nothing: what no rule translates is a SYN that nobody answers. An
+address of a pod that is gone meets the same, as where a cloud's own network routes pods.
 
 The names hold the process that made them. What a crash left behind, the next cluster removes.
 """
@@ -22,6 +22,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.cluster import cgroups
 from tests.namespaces import links, run, sysctls
 
 PREFIX = "edgeprobe"
@@ -34,13 +35,17 @@ SERVICES = "10.96.0.0/16"
 """Where ClusterIPs come from."""
 API_SERVICE = "10.96.0.1"
 """That of `default/kubernetes`: always the first."""
+SERVICES6 = "fd00:10:96::/112"
 PODS = "10.244.0.0/16"
+PODS6 = "fd00:10:244::/48"
 CONTROL_PLANE = "172.30.0.1"
+CONTROL_PLANE6 = "fd00:172:30::1"
 
 SYSCTLS = {
     "ipv4/ip_forward": "1",
     "ipv4/conf/all/rp_filter": "0",
     "ipv4/conf/default/rp_filter": "0",
+    "ipv6/conf/all/forwarding": "1",
 }
 """Of a node: it routes for its pods, and answers may come another way than questions went."""
 
@@ -61,8 +66,16 @@ class NodeNetwork:
         return f"172.30.0.{10 + self.number}"
 
     @property
+    def address6(self) -> str:
+        return f"fd00:172:30::1{self.number}"
+
+    @property
     def pods(self) -> str:
         return f"10.244.{self.number}.0/24"
+
+    @property
+    def pods6(self) -> str:
+        return f"fd00:10:244:{self.number}::/64"
 
     @property
     def gateway(self) -> str:
@@ -87,6 +100,7 @@ class Network:
             (
                 "link add br0 type bridge",
                 f"addr add {CONTROL_PLANE}/24 dev br0",
+                f"addr add {CONTROL_PLANE6}/64 dev br0 nodad",
                 "link set br0 up",
             ),
         )
@@ -107,10 +121,13 @@ class Network:
             node.namespace,
             (
                 f"addr add {node.address}/24 dev eth0",
+                f"addr add {node.address6}/64 dev eth0 nodad",
                 f"addr add {node.gateway}/32 dev lo",
                 "link set eth0 up",
                 f"route add default via {CONTROL_PLANE}",
+                f"route add default via {CONTROL_PLANE6}",
                 *(f"route add {other.pods} via {other.address}" for other in others),
+                *(f"route add {other.pods6} via {other.address6}" for other in others),
             ),
         )
         sysctls(node.namespace, SYSCTLS)
@@ -141,15 +158,20 @@ def existing() -> list[str]:
 
 
 def inside_of(name: str) -> list[int]:
-    """The processes in that namespace."""
-    return [int(pid) for pid in run("ip", "netns", "pids", name).split()]
+    """The processes in that namespace; none once it is gone."""
+    with contextlib.suppress(RuntimeError):
+        return [int(pid) for pid in run("ip", "netns", "pids", name).split()]
+    return []
 
 
 def reap() -> None:
-    """Removes the namespaces of processes that are no more."""
+    """Removes the namespaces and cgroups of processes that are no more."""
     for name in existing():
         if _orphan(name):
             _remove(name)
+    for name in cgroups.existing(PREFIX):
+        if _orphan(name):
+            cgroups.remove(name)
 
 
 def _orphan(name: str) -> bool:

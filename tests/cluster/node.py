@@ -1,4 +1,4 @@
-"""A node: a network namespace with a real kube-proxy and a stand-in for the kubelet."""
+"""A node: a network namespace with a real kube-proxy, and a kubelet or a stand-in for it."""
 
 import json
 import signal
@@ -10,7 +10,8 @@ from tests.cluster.binaries import binary
 from tests.cluster.credentials import Credentials
 from tests.cluster.faults import Faults
 from tests.cluster.inside import Inside
-from tests.cluster.network import API_SERVICE, PODS, Network, NodeNetwork
+from tests.cluster.machine import Machine
+from tests.cluster.network import API_SERVICE, PODS, PODS6, Network, NodeNetwork
 from tests.cluster.processes import Program
 from tests.cluster.settings import Settings
 
@@ -21,7 +22,8 @@ HEALTH_PORT = 10256
 class Node:
     """One node of a cluster; its programs may be killed, frozen, stopped and started.
 
-    Its `faults` meet dials to it and to the pods behind it; `inside` runs commands on it.
+    Its `faults` meet dials to it and to the pods behind it; `inside` runs commands on it. With
+    `images` its kubelet is a real one, on a `machine`; that one renews no tokens when told.
     """
 
     def __init__(
@@ -33,10 +35,12 @@ class Node:
         api: str,
         credentials: Credentials,
         folder: Path,
+        images: Path | None = None,
     ) -> None:
         self.name = place.name
         self.namespace = place.namespace
         self.address = place.address
+        self.address6 = place.address6
         self.gateway = place.gateway
         self.inside = Inside(place.namespace, folder)
         self.faults = Faults(place.namespace)
@@ -47,9 +51,8 @@ class Node:
         self._credentials = credentials
         self._folder = folder
         self.proxy = self._program("kube-proxy", [binary("kube-proxy"), f"--config={self._config}"])
-        self.kubelet = self._program(
-            "kubelet", [sys.executable, "-m", "tests.cluster.kubelet", str(self._settings)]
-        )
+        self.machine = Machine(place, images, folder) if images else None
+        self.kubelet = self.machine.program if self.machine else self._stand_in()
 
     @property
     def _config(self) -> Path:
@@ -60,11 +63,16 @@ class Node:
         return self._folder / f"kubelet-{self.name}.json"
 
     def start_kubelet(self) -> None:
+        if self.machine is not None:
+            self.machine.start_kubelet(self._credentials.kubeconfig(self._api, self.name))
+            return
         settings = Settings(
             kubeconfig=str(self._credentials.kubeconfig(self._api, self.name)),
             node=self.name,
             address=self.address,
+            address6=self.address6,
             pods=self._place.pods,
+            pods6=self._place.pods6,
             gateway=self.gateway,
             prefix=self._network.prefix,
             service=API_SERVICE,
@@ -81,7 +89,7 @@ class Node:
             "kind": "KubeProxyConfiguration",
             "mode": self._mode,
             "hostnameOverride": self.name,
-            "clusterCIDR": PODS,
+            "clusterCIDR": f"{PODS},{PODS6}",
             "clientConnection": {"kubeconfig": str(kubeconfig)},
             "healthzBindAddress": f"0.0.0.0:{HEALTH_PORT}",
             # Zero: as the namespace has them, which may not be raised from inside.
@@ -117,6 +125,17 @@ class Node:
     def renew_tokens(self) -> None:
         """Makes the service account tokens of its pods anew, long before they expire."""
         self.kubelet.send(signal.SIGHUP)
+
+    def remove(self) -> None:
+        """Ends everything that runs on it."""
+        self.proxy.kill()
+        self.kubelet.kill()
+        if self.machine is not None:
+            self.machine.remove()
+
+    def _stand_in(self) -> Program:
+        command = [sys.executable, "-m", "tests.cluster.kubelet", str(self._settings)]
+        return self._program("kubelet", command)
 
     def _program(self, name: str, command: list[str]) -> Program:
         return Program(

@@ -35,7 +35,7 @@ class Pod:
     ) -> None:
         self.manifest = manifest
         self.uid: str = manifest["metadata"]["uid"]
-        self.address = ""
+        self.addresses: tuple[str, ...] = ()
         self.containers: list[Container] = []
         self._settings = settings
         self._api = api
@@ -46,6 +46,11 @@ class Pod:
         self._stale = asyncio.Event()
         self._gone = False
         self._reported: Manifest = {}
+
+    @property
+    def address(self) -> str:
+        """The first, "" as long as it has none."""
+        return self.addresses[0] if self.addresses else ""
 
     @property
     def path(self) -> str:
@@ -84,7 +89,8 @@ class Pod:
 
     async def _run(self) -> None:
         on_host = self.manifest["spec"].get("hostNetwork", False)
-        self.address = self._settings.address if on_host else await self._network.add(self.uid)
+        host = self._settings.address, self._settings.address6
+        self.addresses = host if on_host else await self._network.add(self.uid)
         self._folder.mkdir(parents=True, exist_ok=True)
         try:
             with contextlib.suppress(_ToldToEnd):
@@ -186,7 +192,7 @@ class Pod:
             "spec.serviceAccountName": spec.get("serviceAccountName", "default"),
             "status.hostIP": self._settings.address,
             "status.podIP": self.address,
-            "status.podIPs": self.address,
+            "status.podIPs": ",".join(self.addresses),
         }
         return str(known[path])
 
@@ -194,7 +200,9 @@ class Pod:
         """Keeps the status subresource true, until cancelled; or once, if that is the `last`."""
         while not self._gone:
             self._changed.clear()
-            status = podstatus.status(self.manifest, self.containers, self._settings, self.address)
+            status = podstatus.status(
+                self.manifest, self.containers, self._settings, self.addresses
+            )
             try:
                 if status != self._reported:
                     patch = {"metadata": {"uid": self.uid}, "status": status}

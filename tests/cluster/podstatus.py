@@ -14,7 +14,7 @@ CONDITIONS = ("PodReadyToStartContainers", "Initialized", "ContainersReady", "Re
 
 
 def status(
-    pod: Manifest, containers: Sequence[Container], settings: Settings, address: str
+    pod: Manifest, containers: Sequence[Container], settings: Settings, addresses: Sequence[str]
 ) -> Manifest:
     """A strategic merge patch's `status`. Equal to the one before unless something changed."""
     ready = bool(containers) and all(each.state.ready for each in containers)
@@ -25,10 +25,10 @@ def status(
             _condition(kind, ready or kind in CONDITIONS[:2], held) for kind in CONDITIONS
         ],
         "hostIP": settings.address,
-        "hostIPs": [{"ip": settings.address}],
-        "podIP": address,
-        # A pod that is run again has another address: merged, it would have both.
-        "podIPs": [{"$patch": "replace"}, {"ip": address}],
+        "hostIPs": [{"ip": settings.address}, {"ip": settings.address6}],
+        "podIP": addresses[0],
+        # A pod that is run again has other addresses: merged, it would have both.
+        "podIPs": [{"$patch": "replace"}, *({"ip": address} for address in addresses)],
         "startTime": held.get("startTime") or pod["metadata"]["creationTimestamp"],
         "containerStatuses": [_container(each) for each in containers],
     }

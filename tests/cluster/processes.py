@@ -8,8 +8,10 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -29,6 +31,26 @@ def within(namespace: str | None) -> list[str]:
     nsenter and not `ip netns exec`: that one would also hide the cgroups.
     """
     return ["nsenter", f"--net=/run/netns/{namespace}", "--"] if namespace else []
+
+
+class Living(NamedTuple):
+    """A process, told from a later one of the same id by when it began, in ticks since boot."""
+
+    pid: int
+    began: int
+
+    def lives(self) -> bool:
+        return living(self.pid) == self
+
+
+def living(pid: int) -> Living | None:
+    """The process of that id; None if there is none, or only what nobody has waited for yet."""
+    try:
+        said = Path("/proc", str(pid), "stat").read_text()
+    except OSError:
+        return None
+    state, *fields = said.rpartition(")")[2].split()  # proc(5): the name before it may say anything
+    return None if state == "Z" else Living(pid, int(fields[18]))
 
 
 class Program:
@@ -99,6 +121,15 @@ class Program:
 
     def thaw(self) -> None:
         self.send(signal.SIGCONT)
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Stands still meanwhile."""
+        self.freeze()
+        try:
+            yield
+        finally:
+            self.thaw()
 
     def send(self, number: int) -> None:
         assert self._process is not None

@@ -16,6 +16,7 @@ from probe.core.announcements import (
     reason,
     regarding,
     series,
+    told_still,
     turn_to_tell,
 )
 from probe.core.changes import Change, ChangeKind
@@ -57,7 +58,11 @@ def test_an_event_regards_the_service_and_says_what_to_do() -> None:
     assert told(found) == {
         "apiVersion": "events.k8s.io/v1",
         "kind": "Event",
-        "metadata": {"name": "web.5e0f.1", "namespace": "shop"},
+        "metadata": {
+            "name": "web.5e0f.1",
+            "namespace": "shop",
+            "labels": {"edgeprobe.dev/incident": "5e0f", "edgeprobe.dev/port": "80"},
+        },
         "eventTime": "2026-11-21T10:30:05.000042Z",
         "type": "Warning",
         "reason": "PortMismatch",
@@ -182,6 +187,37 @@ def test_of_a_node_that_cannot_be_reached_the_others_tell_first() -> None:
 
 def test_alone_it_tells_of_its_own_node() -> None:
     assert turn_to_tell(incident(CUT_OFF, cause="node/node-1"), "node-1", ["node-1"]) == 0
+
+
+def said(node: str, kind: str, at: str, port: str | None = "80", **more: Any) -> Any:
+    labels = {"edgeprobe.dev/port": port} if port else None
+    return {
+        "metadata": {"labels": labels},
+        "type": kind,
+        "eventTime": f"2026-11-21T{at}:00.000000Z",
+        "reportingInstance": node,
+        **more,
+    }
+
+
+def test_the_last_word_of_each_reporter_counts() -> None:
+    held = said("a", "Warning", "10:00")
+    back = [said("b", "Warning", "10:00"), said("b", "Normal", "10:05")]
+    again = said(
+        "c", "Warning", "09:00", series={"lastObservedTime": "2026-11-21T10:30:00.000000Z"}
+    )
+    found = [held, *back, again, said("c", "Normal", "10:00")]
+
+    assert told_still(found, incident()) == [held, again]
+    assert told_still(reversed(found), incident()) == [again, held]
+    assert told_still([], incident()) == []
+
+
+def test_only_words_about_the_same_port_count() -> None:
+    found = [said("a", "Warning", "10:00", "443"), said("b", "Warning", "10:00", None)]
+
+    assert told_still(found, incident()) == []
+    assert told_still(found, incident(CUT_OFF, cause="node/node-2")) == [found[1]]
 
 
 def test_a_series_counts_and_says_when_it_was_last_seen() -> None:

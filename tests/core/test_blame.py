@@ -8,7 +8,8 @@ from probe.core.expect import Place
 from probe.core.health import Level
 from probe.core.ledger import PortBook, ServiceRecord, Track
 from probe.core.results import Result
-from probe.core.rollouts import Phase, Removal, Rollout
+from probe.core.rollouts import REMOVAL_WINDOW, Phase, Removal, Rollout
+from probe.core.verdicts import Judgement, Verdict
 from tests.core.facts import NODE, edge, endpoint, leaving, service, slice_of
 
 NOW = 1000.0
@@ -54,22 +55,118 @@ def test_an_edit_lasts_a_minute_and_settling_its_time() -> None:
     assert phase(since=NOW - 30) is Phase.STEADY
 
 
+def dial(
+    record: ServiceRecord,
+    book: PortBook,
+    result: Result,
+    at: float,
+    *running: Rollout,
+    period: float = 0.5,
+    waited: float = 0.0,
+) -> bool:
+    """A ClusterIP dial that began at that moment."""
+    return blame.cluster_ip(record, book, result, at, period, running, waited=waited)
+
+
+def answer(book: PortBook, at: float) -> None:
+    """All endpoints in use answer a dial that begins at that moment."""
+    for track in book.tracks.values():
+        track.level, track.dialed_at = Level.UP, at
+    blame.confirm(book, at)
+
+
 def test_a_failed_dial_is_laid_to_the_removal_and_lengthens_its_lag() -> None:
     record, book = port_of(Level.UP, Level.UP)
     running = rollout()
     for at in (NOW + 1, NOW + 4):
-        blame.removal(record, book, Result.REFUSED, at, 0.5, [running])
+        assert dial(record, book, Result.REFUSED, at, running)
+    blame.confirm(book, NOW + 4)
+    assert book.drain_failures == []
+    answer(book, NOW + 5)
 
     assert record.removals[0].lag == 4.0
     assert (running.lag, running.error) == (4.0, 3 * 3 * 0.5)  # three pods, two dials a second
     assert book.drain_failures == [NOW + 1, NOW + 4]
+    assert book.laid == ()
+
+
+def test_it_is_the_removals_only_from_when_every_endpoint_in_use_has_answered_since() -> None:
+    record, book = port_of(Level.UP, Level.UP)
+    dial(record, book, Result.REFUSED, NOW + 1)
+    book.tracks[edge(PODS[0])].dialed_at = NOW + 2
+    blame.confirm(book, NOW + 2)
+    assert (book.drain_failures, len(book.laid)) == ([], 1)
+
+    answer(book, NOW + 3)
+    assert book.drain_failures == [NOW + 1]
+
+
+def test_an_endpoint_that_turns_out_to_fail_explains_it_as_well() -> None:
+    record, book = port_of(Level.UP, Level.UP)
+    dial(record, book, Result.REFUSED, NOW + 1)
+    book.tracks[edge(PODS[0])].level = Level.SUSPECT
+    blame.confirm(book, NOW + 2)
+
+    assert book.laid == ()
+    answer(book, NOW + 3)
+    assert record.removals[0].lag is None
+
+
+def test_what_a_port_is_judged_to_be_explains_all_before_it() -> None:
+    record, book = port_of(Level.UP, Level.UP)
+    dial(record, book, Result.REFUSED, NOW + 1)
+    book.drain_failures.append(NOW)
+    book.judgement = Judgement(Verdict.PROXY_STALE, "")
+    blame.confirm(book, NOW + 2)
+
+    assert (book.laid, book.drain_failures) == ((), [])
+    assert not dial(record, book, Result.REFUSED, NOW + 3)
+
+
+def test_what_nobody_can_confirm_is_forgotten() -> None:
+    record, book = port_of(Level.UP, Level.UP)
+    dial(record, book, Result.REFUSED, NOW + 1)
+    blame.confirm(book, NOW + 1 + REMOVAL_WINDOW)
+
+    assert (book.laid, book.drain_failures) == ((), [])
+
+
+def test_a_proxy_that_has_shown_itself_clean_sends_nothing_to_a_removed_pod() -> None:
+    """Three backends, so nine dials in a row that connect once the removed pod is gone."""
+    record, book = port_of(Level.UP, Level.UP)
+    for i in range(9):
+        dial(record, book, Result.CONNECTED, NOW + i)
+
+    assert not dial(record, book, Result.REFUSED, NOW + 10)
+    assert dial(record, book, Result.REFUSED, NOW + 11)
+
+
+def test_a_timeout_that_follows_another_one_may_be_conntracks() -> None:
+    record, book = port_of(Level.UP, Level.DOWN)
+    assert not dial(record, book, Result.TIMEOUT, NOW + 1)
+    book.tracks[edge(PODS[1])].level = Level.UP
+
+    assert not dial(record, book, Result.TIMEOUT, NOW + 50)
+    assert dial(record, book, Result.REFUSED, NOW + 51)
+    book.stray_timeout_at = NOW + 52 - blame.UNREPLIED_SECONDS
+    assert dial(record, book, Result.TIMEOUT, NOW + 52)
+
+
+def test_while_the_pod_terminates_its_own_answers_prove_nothing_of_the_proxy() -> None:
+    record, book = port_of(Level.UP, Level.UP)
+    record.slices = {"x": slice_of(leaving("10.0.0.3"))}
+    for i in range(99):
+        dial(record, book, Result.CONNECTED, NOW + i / 10)
+
+    assert dial(record, book, Result.REFUSED, NOW + 10)
 
 
 def test_while_a_dial_waits_for_its_answer_no_other_could_tell() -> None:
     """Else two timeouts of a pod whose address is gone would ask for too short a drain."""
     record, book = port_of(Level.UP, Level.UP)
     running = rollout()
-    blame.removal(record, book, Result.TIMEOUT, NOW + 4, 0.05, [running], waited=4.0)
+    dial(record, book, Result.TIMEOUT, NOW + 4, running, period=0.05, waited=4.0)
+    answer(book, NOW + 9)
 
     assert (running.lag, running.error) == (4.0, 3 * 3 * 0.05 + 4.0)
 
@@ -77,10 +174,22 @@ def test_while_a_dial_waits_for_its_answer_no_other_could_tell() -> None:
 @pytest.mark.parametrize("result", [Result.CONNECTED, Result.LOCAL_FAULT, Result.REJECTED])
 def test_a_success_our_own_fault_and_a_reject_rule_are_no_removed_pod(result: Result) -> None:
     record, book = port_of(Level.UP, Level.UP)
-    blame.removal(record, book, result, NOW + 1, 0.5, [rollout()])
 
-    assert record.removals[0].lag is None
-    assert book.drain_failures == []
+    assert not dial(record, book, result, NOW + 1, rollout())
+
+
+def test_without_a_removal_there_is_nothing_to_lay_a_failure_to() -> None:
+    record, book = port_of(Level.UP, Level.UP)
+    record.removals = []
+
+    assert not dial(record, book, Result.REFUSED, NOW + 1)
+
+
+def test_where_only_removed_pods_are_left_no_proxy_could_do_better() -> None:
+    record, book = port_of(Level.UP, Level.UP)
+    book.fallback = True
+
+    assert not dial(record, book, Result.REFUSED, NOW + 1)
 
 
 @pytest.mark.parametrize("level", [Level.SUSPECT, Level.CONFIRMED, Level.DOWN])
@@ -88,22 +197,28 @@ def test_nothing_is_laid_to_a_removal_while_an_endpoint_in_use_fails_by_itself(
     level: Level,
 ) -> None:
     record, book = port_of(Level.UP, level)
-    blame.removal(record, book, Result.REFUSED, NOW + 1, 0.5, [rollout()])
 
-    assert record.removals[0].lag is None
+    assert not dial(record, book, Result.REFUSED, NOW + 1, rollout())
 
 
 def test_a_dial_from_before_the_removal_is_not_laid_to_it() -> None:
     record, book = port_of(Level.UP, Level.UP)
-    blame.removal(record, book, Result.REFUSED, NOW - 1, 0.5, [])
 
-    assert book.drain_failures == []
+    assert not dial(record, book, Result.REFUSED, NOW - 1)
+
+
+def test_a_removal_from_before_the_port_was_there_is_not_its() -> None:
+    record, book = port_of(Level.UP, Level.UP)
+    book.since = NOW + 1
+
+    assert not dial(record, book, Result.REFUSED, NOW + 2)
 
 
 def test_the_failures_that_are_remembered_are_bounded() -> None:
     record, book = port_of(Level.UP, Level.UP)
     for i in range(300):
-        blame.removal(record, book, Result.TIMEOUT, NOW + i / 100, 0.5, [])
+        dial(record, book, Result.TIMEOUT, NOW + i / 100)
+    answer(book, NOW + 4)
 
     assert len(book.drain_failures) == blame.DRAIN_FAILURES_KEPT
     assert book.drain_failures[-1] == NOW + 2.99

@@ -30,8 +30,18 @@ def test_candidates_are_planned_when_every_endpoint_in_use_refuses() -> None:
 
     assert candidate_plan(record, found, VIEW, [declared]) == CandidatePlan(
         refused=(edge("10.0.0.1"), edge("10.0.0.2")),
-        declared=((9, True), (8081, False)),  # 8080 is what these endpoints refuse
+        declared=((8081, False), (9, True)),  # 8080 is what these endpoints refuse
     )
+
+
+def test_a_port_that_one_workload_has_for_its_metrics_is_none_that_all_serve_on() -> None:
+    record, found = refused()
+    pair = [workload(Declared(9090, "", aside)) for aside in (True, False)]
+
+    for told in (pair, pair[::-1]):
+        plan = candidate_plan(record, found, VIEW, told)
+        assert plan is not None
+        assert plan.declared == ((9090, True),)
 
 
 def test_no_candidates_while_an_endpoint_answers_times_out_or_is_not_confirmed() -> None:

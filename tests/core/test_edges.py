@@ -33,6 +33,12 @@ def test_a_service_implies_its_cluster_ip_and_its_endpoints() -> None:
     assert [edge("10.0.0.1", key=key), edge("10.0.0.2", key=key)] == [*found.edges]
 
 
+def test_of_an_ipv6_edge_people_see_the_address_in_brackets() -> None:
+    four, six = edge("10.0.0.1"), edge("fd00::1")
+
+    assert (four.place, six.place) == ("10.0.0.1:8080", "[fd00::1]:8080")
+
+
 def test_a_service_that_is_not_there_implies_nothing() -> None:
     assert Implied((), ()) == implied(None, [slice_of("10.0.0.1")], ANY)
 

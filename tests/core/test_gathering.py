@@ -1,7 +1,9 @@
 import pytest
 
 from probe.core import kube
-from probe.core.edges import Kind, PortEdges, PortKey
+from probe.core.edges import Kind, PortEdges, PortKey, Scope, implied
+from probe.core.expect import Place
+from probe.core.gathering import EMPTY_PATIENCE
 from probe.core.health import Level
 from probe.core.ledger import PortBook, ServiceRecord, Track
 from probe.core.nodepaths import NodePaths
@@ -9,8 +11,21 @@ from probe.core.nodes import Node
 from probe.core.results import Outcome, Result
 from probe.core.rollouts import Removal
 from probe.core.surroundings import Surroundings
+from probe.core.verdicts import Judgement, Verdict
 from tests.core.books import NOW, PODS, book, gathered, track
-from tests.core.facts import CONNECTED, KEY, NODE, REFUSED, REJECTED, TIMEOUT, VIP, edge, endpoint
+from tests.core.facts import (
+    CONNECTED,
+    KEY,
+    NODE,
+    REFUSED,
+    REJECTED,
+    TIMEOUT,
+    VIP,
+    edge,
+    endpoint,
+    service,
+    slice_of,
+)
 from tests.core.facts import port as service_port
 
 SILENT = [track(pod, Level.DOWN, TIMEOUT) for pod in PODS]
@@ -28,10 +43,10 @@ def dead(*names: str, own: str = NODE) -> NodePaths:
     """Ways on which two Services of each of these nodes have long been silent."""
     paths = NodePaths(own, 14.0)
     for number, node in enumerate(names):
-        for service in ("backend-v1", "other"):
-            address = f"10.0.{number}.{len(service)}"
+        for name in ("backend-v1", "other"):
+            address = f"10.0.{number}.{len(name)}"
             held = Track(
-                edge(address, key=PortKey("demo-app", service, 8080)),
+                edge(address, key=PortKey("demo-app", name, 8080)),
                 endpoint(address, node=node),
                 0.0,
                 level=Level.DOWN,
@@ -144,3 +159,47 @@ def test_the_last_removal_is_the_one_that_counts() -> None:
     record.removals = [Removal("10.0.0.8", NOW - 40), Removal("10.0.0.9", NOW - 4)]
 
     assert gathered(record, found).removed_ago == 4
+
+
+def emptied(*nodes: str, cause: str = "") -> tuple[ServiceRecord, PortBook]:
+    """A port whose pods on these nodes are all not ready."""
+    pods = [endpoint(f"10.0.0.{i}", ready=False, node=node) for i, node in enumerate(nodes)]
+    held = slice_of(*pods)
+    found = PortBook(implied(service(), [held], Scope()).ports[0])
+    found.expect(Place(NODE), local=False)
+    found.judgement = Judgement(Verdict.NODE_PATH, "", cause=cause)
+    return ServiceRecord(service(), slices={"x": held}, books={8080: found}), found
+
+
+def test_a_node_that_is_given_up_explains_that_its_pods_are_not_ready() -> None:
+    around = told(Node("node-b", ready=False), Node("node-c", ready=False), Node("node-d"))
+
+    assert gathered(*emptied("node-b"), around=around).cause == "node/node-b"
+    both = gathered(*emptied("node-b", "node-c"), around=around)
+    assert both.shared == "node node-b is not ready and node node-c is not ready"
+    for nodes in (("node-d",), ("node-b", "node-d"), ("",), ()):
+        assert gathered(*emptied(*nodes), around=around).cause == ""
+
+
+def test_a_node_that_was_the_cause_is_it_still_before_kubernetes_says_so() -> None:
+    lost = gathered(*emptied("node-b", "node-b", cause="node/node-b"))
+
+    assert (lost.cause, lost.shared) == ("node/node-b", "node node-b does not answer")
+    assert gathered(*emptied("node-b", cause="node/node-c")).cause == ""
+
+
+def test_that_the_last_endpoint_is_gone_is_not_believed_at_once() -> None:
+    record, found = emptied("node-b")
+    found.moved_at = NOW - EMPTY_PATIENCE + 0.1
+    assert gathered(record, found).pending
+    found.moved_at = NOW - EMPTY_PATIENCE
+
+    assert not gathered(record, found).pending
+
+
+def test_new_endpoints_that_fail_are_told_apart_from_those_that_only_settle() -> None:
+    held = [track(PODS[0], Level.SUSPECT, REFUSED), track(PODS[1], Level.UP, CONNECTED)]
+    held[0].since = held[1].since = NOW - 2
+    said = gathered(*book(*held))
+
+    assert (said.settling, said.failing_new) == (1, 1)

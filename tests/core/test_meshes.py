@@ -1,13 +1,16 @@
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
 from probe.core.meshes import HOST_NETWORK, RULES, Wish, Wishes, mesh_of, of_namespace, of_template
 from probe.core.namespaces import Namespace
 
-NO_NAMESPACE: Wishes = ()
+SHIPPED = Path(__file__).parents[2] / "deploy" / "probe.yaml"
+
 INJECT, REV, DATAPLANE = "sidecar.istio.io/inject", "istio.io/rev", "istio.io/dataplane-mode"
 LINKERD, KUMA = "linkerd.io/inject", "kuma.io/sidecar-injection"
 OSM, MONITORED = "openservicemesh.io/sidecar-injection", "openservicemesh.io/monitored-by"
@@ -194,6 +197,19 @@ def test_a_word_for_one_mesh_is_none_for_another() -> None:
 
 def test_those_who_wish_the_same_share_one_wish() -> None:
     assert template({INJECT: "true"}).mesh is template({INJECT: "true"}).mesh
+
+
+def test_the_daemons_as_shipped_stay_out_of_every_mesh() -> None:
+    """A namespace that asks for all of them, one after the other, gets none."""
+    shipped = yaml.safe_load_all(SHIPPED.read_text())
+    (made,) = (each for each in shipped if each["kind"] == "DaemonSet")
+    meta = made["spec"]["template"]["metadata"]
+    daemons = template(meta["labels"], meta["annotations"])
+
+    for mesh in RULES:
+        place = Namespace("edgeprobe", (), ((mesh, Wish.IN),))
+        assert mesh_of(place, [template()]) == mesh
+        assert mesh_of(place, [daemons]) == ""
 
 
 texts = st.dictionaries(

@@ -143,6 +143,16 @@ def test_an_endpoint_is_removed_when_it_terminates_goes_or_is_replaced() -> None
     assert removed == [("10.0.0.1", 5.0), ("10.0.0.2", 5.0), ("10.0.0.3", 5.0)]
 
 
+def test_a_removal_is_void_once_its_endpoint_takes_traffic_again() -> None:
+    held = mirror(service(), slice_of("10.0.0.1", "10.0.0.2"))
+    store(held, slice_of("10.0.0.2"), 5.0)
+    store(held, slice_of(endpoint("10.0.0.1", ready=False), "10.0.0.2"), 6.0)
+    assert [r.address for r in held.services[KEY].removals] == ["10.0.0.1"]
+    store(held, slice_of("10.0.0.1", "10.0.0.2"), 7.0)
+
+    assert held.services[KEY].removals == []
+
+
 def test_a_removal_is_closed_after_its_window_and_only_a_seen_lag_is_kept() -> None:
     held = mirror(service(), slice_of("10.0.0.1", "10.0.0.2"))
     store(held, slice_of(), 5.0)

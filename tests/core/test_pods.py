@@ -7,8 +7,11 @@ import msgspec
 import pytest
 
 from probe.core import wire
+from probe.core.advice import LINES
 from probe.core.meta import BadObject
 from probe.core.pods import Pod, pod, tell, trouble
+from probe.core.policies import NetworkPolicy, network_policy
+from probe.core.verdicts import Verdict
 
 READER = msgspec.json.Decoder(wire.Pod)
 
@@ -72,7 +75,7 @@ def test_a_pod_is_known_by_its_name_node_and_ports() -> None:
             ("linkerd-proxy",),
         ),
         ({"initContainers": [{"name": "istio-proxy"}]}, {}, "", ()),
-        ({}, {"ambient.istio.io/redirection": "enabled"}, "istio", ()),
+        ({}, {"ambient.istio.io/redirection": "enabled"}, "istio-ambient", ()),
         ({}, {"ambient.istio.io/redirection": "disabled"}, "", ()),
     ],
     ids=["none", "sidecar", "native sidecar", "an init container", "ambient", "ambient off"],
@@ -179,7 +182,13 @@ def document(*verdicts: str, edges: bool = True) -> dict[str, Any]:
         {"verdict": verdict, "summary": f"it is {verdict}", "edges": [{}] if edges else []}
         for verdict in verdicts
     ]
-    return {"verdict": verdicts[0], "summary": f"it is {verdicts[0]}", "ports": ports}
+    return {
+        "service": {"namespace": "shop", "name": "web"},
+        "verdict": verdicts[0],
+        "summary": f"it is {verdicts[0]}",
+        "ports": ports,
+        "advice": [],
+    }
 
 
 MESHED = {"containers": [{"name": "app"}, {"name": "istio-proxy"}]}
@@ -221,7 +230,10 @@ def test_behind_a_mesh_that_our_watches_do_not_see_health_is_masked() -> None:
     tell(found, [told(spec=MESHED)])
 
     assert found["verdict"] == found["ports"][1]["verdict"] == "masked"
-    assert found["summary"] == "it is healthy, but the mesh istio answers for the pods"
+    assert found["summary"] == (
+        "it is healthy, but the istio mesh accepts every port: that proves nothing"
+    )
+    assert "kubectl exec -n shop POD" in found["advice"][0]
 
 
 @pytest.mark.parametrize("verdict", ["port_mismatch", "unknown", "masked"])
@@ -239,3 +251,52 @@ def test_a_mesh_on_pods_that_go_or_ports_that_are_not_dialed_masks_nothing() -> 
     tell(undialed, [told(spec=MESHED)])
 
     assert (leaving["verdict"], undialed["verdict"]) == ("healthy", "healthy")
+
+
+def test_policies_that_select_one_of_the_pods_are_named() -> None:
+    def policy(name: str, **labels: str) -> NetworkPolicy:
+        spec = wire.NetworkPolicySpec(podSelector=wire.LabelSelector(matchLabels=labels))
+        return network_policy(wire.NetworkPolicy(wire.Meta(name, "shop"), spec))
+
+    found = document("blackholed")
+    policies = [policy("web-only", app="web"), policy("all"), policy("others", app="db")]
+    tell(found, [told(labels={"app": "web", "tier": "1"}), told("web-2")], policies)
+
+    assert found["policies"] == ["all", "web-only"]
+
+
+CRASHING = {"waiting": {"reason": "CrashLoopBackOff"}}
+SELECTOR = LINES[Verdict.NO_ENDPOINTS].format(ns="shop", name="web")
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        (
+            reported(CRASHING, lastState=CRASHED, restartCount=2),
+            "see why the pods are not ready: kubectl logs web-2 -n shop -c app --previous",
+        ),
+        (
+            reported({"waiting": {"reason": "ImagePullBackOff"}}),
+            "see why the pods are not ready: kubectl describe pod web-2 -n shop",
+        ),
+        ({}, SELECTOR),
+    ],
+    ids=["crashing", "without an image", "fine"],
+)
+def test_without_endpoints_the_pods_that_the_selector_finds_are_to_be_looked_at(
+    status: dict[str, Any], said: str
+) -> None:
+    found = document("no_endpoints")
+    found["advice"] = [SELECTOR, "another line"]
+    tell(found, [told("web-1"), told("web-2", status=status)])
+
+    assert found["advice"] == [said, "another line"]
+
+
+def test_without_endpoints_and_pods_it_is_the_selector() -> None:
+    found = document("no_endpoints")
+    found["advice"] = [SELECTOR]
+    tell(found, [])
+
+    assert found["advice"] == [SELECTOR]

@@ -144,6 +144,24 @@ def test_23_behind_a_mesh_success_proves_nothing_and_failure_does() -> None:
     )
 
 
+def test_a_proxy_is_stale_only_where_the_endpoints_behind_it_answer() -> None:
+    none_up = {"up": 0, "dialed": 0, "expected": 2, "settling": 2}
+
+    assert Verdict.ENDPOINT_DOWN is verdict(Verdict.PROXY_STALE, failing_new=1)
+    assert summary(Verdict.PROXY_STALE, failing_new=1) == (
+        "the ClusterIP fails (1 timeout), and of the 2 endpoints 1 that came lately"
+    )
+    assert Verdict.UNKNOWN is verdict(Verdict.PROXY_STALE, **none_up)
+    assert Verdict.ENDPOINT_DOWN is verdict(Verdict.PROXY_STALE, up=0, expected=0, dialed=0)
+
+
+def test_a_node_that_was_given_up_explains_that_nothing_is_usable() -> None:
+    facts: dict[str, Any] = {"usable": 0, "cause": "node/b", "shared": "node b is not ready"}
+
+    assert Verdict.NODE_PATH is verdict(Verdict.NO_ENDPOINTS, **facts)
+    assert summary(Verdict.NO_ENDPOINTS, **facts) == "no usable endpoint: node b is not ready"
+
+
 def test_port_mismatch_says_what_to_do() -> None:
     said = judge(Evidence(**(HEALTHY | ROWS[Verdict.PORT_MISMATCH])))
 
@@ -353,4 +371,4 @@ def test_evidence_is_pending_while_dials_under_way_decide_it() -> None:
     assert not Evidence().pending
     assert Evidence(candidates_pending=True).pending
     assert Evidence(undecided=1).pending
-    assert not Evidence(undecided=1, drain_failures=1).pending
+    assert Evidence(undecided=1, drain_failures=1).pending

@@ -12,9 +12,19 @@ from probe.core.meshes import HOST_NETWORK, Wish, Wishes
 from probe.core.namespaces import NAME, Namespace
 from probe.core.policies import NOBODY, NetworkPolicy, Peer, Ports, Prober, Rule
 from probe.core.rounds import Config
-from probe.core.surroundings import Altered, Surroundings
+from probe.core.surroundings import LEFT_OUT_KEPT, Altered, Surroundings
 from probe.core.workloads import Workload
-from tests.core.facts import NODE, TIMEOUT, Story, answers, endpoint, service, slice_of, workload
+from tests.core.facts import (
+    NODE,
+    TIMEOUT,
+    Story,
+    answers,
+    endpoint,
+    everything_connects,
+    service,
+    slice_of,
+    workload,
+)
 
 OURS = (("app.kubernetes.io/name", "edgeprobe"),)
 PEERS = service(name="edgeprobe", namespace="edgeprobe", ips=(), selector=OURS, opted_out=True)
@@ -134,15 +144,24 @@ def test_28_policies_say_nothing_of_pods_on_their_nodes_network() -> None:
     assert around(DENY_ALL).policies_leaving_out(WEB, [on_node], 8080) == ()
 
 
-def test_where_nobody_knows_us_the_policies_that_select_the_pods_are_known_all_the_same() -> None:
-    admits_pods = allow(Peer(pods=EVERYTHING, namespaces=EVERYTHING))
-    held = around(admits_pods)
+def test_what_a_policy_says_of_nobody_in_particular_is_not_held_against_us() -> None:
+    held = around(allow(Peer(pods=EVERYTHING, namespaces=EVERYTHING)))
 
     assert held.prober == NOBODY
     assert held.policies_leaving_out(WEB, [PODS], 8080) == ()
-    assert held.policies_selecting(WEB, [PODS]) == held.policies_selecting(WEB, []) == ("allow",)
-    assert held.policies_selecting(None, []) == ()
-    assert held.policies_selecting(replace(WEB, namespace="other"), [PODS]) == ()
+
+
+def test_answers_are_kept_until_something_changes_and_not_without_end() -> None:
+    held = around(DENY_ALL)
+    for port in (*range(1, LEFT_OUT_KEPT + 3), 1):
+        assert held.policies_leaving_out(WEB, [PODS], port) == ("deny-all",)
+
+    held.apply(stored(allow()))
+    assert held.policies_leaving_out(WEB, [PODS], 1) == ()
+    held.apply(kube.Listed("networkpolicies", (allow(Peer(pods=EVERYTHING)),)))
+    assert held.policies_leaving_out(WEB, [PODS], 1) == ()
+    held.meet(PEERS, [DAEMONS], [])
+    assert held.policies_leaving_out(WEB, [PODS], 1) == ("allow",), "we are of another namespace"
 
 
 # Who dials.
@@ -185,6 +204,20 @@ def test_27_on_its_nodes_network_it_is_no_pod_to_any_policy() -> None:
     on_node = replace(DAEMONS, mesh=HOST_NETWORK)
 
     assert daemon(on_node).world.mirror.surroundings.prober.pod is None
+
+
+def test_23_behind_a_mesh_of_our_own_no_success_proves_anything() -> None:
+    story = daemon(DAEMONS)
+    story.answer = everything_connects
+    assert story.run(15).verdict() == "healthy"
+
+    meshed = replace(DAEMONS, mesh=(("linkerd", Wish.INJECTED),))
+    story.store(meshed)
+    assert story.run(0.1).verdict() == "masked"
+    assert "linkerd" in story.summary()
+
+    story.store(DAEMONS)
+    assert story.run(0.1).verdict() == "healthy"
 
 
 def test_whoever_has_no_peers_is_nobody() -> None:

@@ -18,6 +18,7 @@ from tests.core.facts import (
     workload,
 )
 
+APP = (("app", "backend-v1"),)
 BARE = workload(DECLARED_8080, kind="ReplicaSet", name="bare")
 
 
@@ -25,9 +26,9 @@ def only_8080(dial: Dial, now: float) -> Outcome:
     return CONNECTED if dial.edge.dial_port == 8080 else REFUSED
 
 
-def mistaken(*deployments: Workload) -> Story:
+def mistaken(*deployments: Workload, selector: tuple[tuple[str, str], ...] = APP) -> Story:
     """A Service with a targetPort that nobody listens on."""
-    of = service(port(8080, 8081))
+    of = service(port(8080, 8081), selector=selector)
     held = slice_of("10.0.0.1", "10.0.0.2", number=8081)
     return Story(answer=only_8080).listed([of], [held], deployments)
 
@@ -41,12 +42,13 @@ def test_a_namespace_is_asked_for_while_all_refuse_and_no_workload_is_known() ->
     assert story.run(10).world.wanted_replica_sets() == {"demo-app"}
 
 
-def test_nothing_is_asked_for_where_a_workload_is_known_or_dials_connect() -> None:
-    assert mistaken(workload()).run(30).world.wanted_replica_sets() == set()
-    assert (
-        Story().listed([service()], [slice_of("10.0.0.1")]).run(30).world.wanted_replica_sets()
-        == set()
-    )
+def test_nothing_is_asked_for_where_a_workload_is_known_or_none_can_be_or_dials_connect() -> None:
+    known, manual = mistaken(workload()), mistaken(selector=())
+    well = Story().listed([service()], [slice_of("10.0.0.1")])
+
+    for story, verdict in (known, "not_listening"), (manual, "not_listening"), (well, "healthy"):
+        assert story.run(30).verdict() == verdict
+        assert story.world.wanted_replica_sets() == set()
 
 
 def test_its_declared_ports_are_candidates_as_soon_as_it_is_told() -> None:

@@ -15,7 +15,7 @@ async def test_it_stands_while_the_context_lasts_and_answers(tmp_path: Path) -> 
     async with Cluster() as cluster:
         cluster.write_kubeconfig(tmp_path / "kubeconfig")
         async with Watched(tmp_path / "kubeconfig", linger=1) as daemon:
-            assert await until(daemon.services)
+            assert await until(daemon.services, every=0.2)  # its API takes ten a second
             assert set(await daemon.changes()) == {"changes", "rollouts"}
             assert await daemon.invalid_targets() == {}
             process = daemon._process

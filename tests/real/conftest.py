@@ -23,8 +23,7 @@ async def cluster(request: pytest.FixtureRequest) -> AsyncIterator[Cluster]:
         assert processes
     assert cluster.network.namespaces() == []
     assert not exists(cluster.folder)
-    # What the kubelets leave when they die, the init process has to take in.
-    await until(lambda: not any(exists(Path("/proc", str(pid))) for pid in processes))
+    await until(lambda: not any(each.lives() for each in processes))
 
 
 def exists(path: Path) -> bool:

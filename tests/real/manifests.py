@@ -46,3 +46,18 @@ def deployment(
 
 READY = {"tcpSocket": {"port": 8080}, "periodSeconds": 1}
 """A readiness probe."""
+
+
+def careless(name: str, replicas: int) -> Manifest:
+    """Its container ends at SIGTERM at once; the one beside it keeps the address for a while, which
+    refuses."""
+    made = deployment(name, replicas, grace=30, readinessProbe=READY)
+    beside = {"name": "beside", "image": LISTENER, "args": ["PORT=9000", "TERM_DELAY=20"]}
+    made["spec"]["template"]["spec"]["containers"].append(beside)
+    return at_once(made)
+
+
+def at_once(made: Manifest) -> Manifest:
+    """The same Deployment, all of whose new pods come before any old one goes."""
+    made["spec"]["strategy"] = {"rollingUpdate": {"maxSurge": "100%", "maxUnavailable": 0}}
+    return made

@@ -59,7 +59,7 @@ async def test_a_thousand_services_come_and_go(cluster: Cluster, space: str) -> 
         names = [each["metadata"]["name"] for each in many]
         await at_once(api.request("DELETE", f"{path}/{name}") for name in names)
         await until(lambda: counted(watching, 0), PATIENCE, every=0.5)
-        assert (await watching.json("/api/v1/services"))["services"] == []
+        await until(lambda: knows(watching, set()), every=API_PACE)
 
 
 async def at_once(requests: Iterable[Awaitable[Any]]) -> None:
@@ -115,6 +115,7 @@ async def test_while_the_api_server_is_dead_the_daemon_dials_what_it_knows(
         await until(lambda: says(daemon, space, "web", "healthy"), 90, every=API_PACE)
         await until(lambda: answers(daemon, "/readyz"), 90)
         known = await until(lambda: settled(daemon, space), 90, every=API_PACE)
+        await until(lambda: turned(daemon)[-1:] == ["healthy"])
         turns = turned(daemon)
 
         await cluster.control_plane.kill_api_server()

@@ -37,17 +37,22 @@ class Shop(NamedTuple):
         result: str = (await self.dial(host, port, **how))["result"]
         return result
 
+    async def meets(self, wanted: str, host: str, port: int = 80, **how: Any) -> Any:
+        """Waits for that result, as kube-proxy follows what was just applied; the dial with it."""
+
+        async def asked() -> Any:
+            found = await self.dial(host, port, **how)
+            return found if found["result"] == wanted else None
+
+        return await until(asked)
+
     async def address(self, name: str) -> str:
         return await self.cluster.cluster_ip(name, SPACE)
 
     async def connects(self, name: str, *, node: int = 0) -> str:
-        """Waits for it, which is for kube-proxy; the ClusterIP."""
+        """Waits for it; the ClusterIP."""
         address = await self.address(name)
-
-        async def connected() -> bool:
-            return await self.result(address, 80, node=node) == "connected"
-
-        await until(connected)
+        await self.meets("connected", address, node=node)
         return address
 
     async def victim(self, name: str) -> tuple[str, RunningPod]:
@@ -88,22 +93,17 @@ async def test_a_healthy_service_connects_from_every_node(shop: Shop) -> None:
 
 
 async def test_a_service_without_endpoints_is_rejected_by_the_own_node(shop: Shop) -> None:
-    address = await shop.address("nobody")
-
-    async def rejected() -> bool:
-        return await shop.result(address, 80) == "rejected"
-
-    await until(rejected)
-    assert (await shop.dial(address, 80))["icmp"]["code"] == 3
+    found = await shop.meets("rejected", await shop.address("nobody"))
+    assert found["icmp"]["code"] == 3
 
 
 async def test_a_port_that_no_pod_listens_on_is_refused(shop: Shop) -> None:
-    assert await shop.result(await shop.address("mismatch"), 80) == "refused"
+    await shop.meets("refused", await shop.address("mismatch"))
 
 
 async def test_a_wrong_port_of_a_cluster_ip_is_the_modes_difference(shop: Shop) -> None:
     wanted = {"iptables": "timeout", "nftables": "rejected"}[shop.cluster.mode]
-    assert await shop.result(await shop.address("web"), 81) == wanted
+    await shop.meets(wanted, await shop.address("web"), 81)
 
 
 async def test_a_cluster_ip_of_no_service_is_a_timeout(shop: Shop) -> None:
@@ -112,7 +112,7 @@ async def test_a_cluster_ip_of_no_service_is_a_timeout(shop: Shop) -> None:
 
 async def test_internal_traffic_policy_local_drops_where_no_endpoint_is(shop: Shop) -> None:
     address = await shop.connects("local", node=1)
-    assert await shop.result(address, 80) == "timeout"
+    await shop.meets("timeout", address)
 
     patch = '{"spec":{"internalTrafficPolicy":"Cluster"}}'
     await shop.cluster.kubectl("patch", "service", "local", "-n", SPACE, "-p", patch)

@@ -72,7 +72,7 @@ async def shop(cluster: Cluster) -> AsyncIterator[Shop]:
 
 
 def _objects() -> list[Manifest]:
-    sleep = {"preStop": {"sleep": {"seconds": 60}}}
+    sleep = {"preStop": {"sleep": {"seconds": 150}}}
     return [
         deployment("web", 2, node="node2"),
         service("headless", "web", clusterIP="None"),
@@ -82,7 +82,7 @@ def _objects() -> list[Manifest]:
         deployment("deaf", node="node2", args=["PORT=9090"], readinessProbe=READY),
         service("deaf", "deaf"),
         service("published", "deaf", publishNotReadyAddresses=True),
-        deployment("last", node="node2", grace=90, readinessProbe=READY, lifecycle=sleep),
+        deployment("last", node="node2", grace=200, readinessProbe=READY, lifecycle=sleep),
         service("last", "last"),
         *(deployment(name, count, node="node2") for name, count in VICTIMS.items()),
         *(service(name, name) for name in VICTIMS),
@@ -92,7 +92,7 @@ def _objects() -> list[Manifest]:
 async def test_a_service_scaled_to_zero_is_information(shop: Shop) -> None:
     told = shop.told("zero")
     last = told.turns()[-1]
-    assert (last["verdict"], last["level"]) == ("no_endpoints", "info")
+    assert (last["verdict"], last["on_purpose"]) == ("no_endpoints", True)
     for found in (await told.now(), shop.checked["zero"]):
         assert found["verdict"] == "no_endpoints"
         assert found["summary"] == "no endpoints: its workload is scaled to zero"
@@ -102,7 +102,7 @@ async def test_a_service_scaled_to_zero_is_information(shop: Shop) -> None:
 async def test_a_selector_that_matches_nothing_is_an_alert(shop: Shop) -> None:
     told = shop.told("nobody")
     await told.becomes("no_endpoints")
-    assert {turn["level"] for turn in told.turns()} == {"warning"}
+    assert {turn["on_purpose"] for turn in told.turns()} == {False}
     (edge,) = await told.edges("service")
     assert edge["state"] == "excluded"
     for found in (await told.now(), shop.checked["nobody"]):
@@ -125,7 +125,9 @@ async def test_nobody_knows_whether_published_pods_that_are_not_ready_should_ans
 ) -> None:
     """The same pods behind an ordinary Service are no endpoints."""
     told = shop.told("published")
+    await told.becomes("healthy")
     await until(lambda: told.dials(kind="endpoint", result="refused"), every=EVERY)
+    await until(told.turns)
     assert [turn["verdict"] for turn in told.turns()] == ["healthy"]
     for found in (await told.now(), shop.checked["published"]):
         assert found["verdict"] == "healthy"

@@ -88,10 +88,14 @@ async def test_with_policy_local_only_the_node_that_has_an_endpoint_dials(pair: 
     (edge,) = await here.edges("service")
     assert edge["state"] == "excluded"
     assert (await here.now())["summary"] == "nothing to dial here"
+    await until(here.turns)
     assert [turn["verdict"] for turn in here.turns()] == ["healthy"]
 
-    (edge,) = await there.edges("service")
-    assert (edge["state"], edge["result"]) == ("up", "connected")
+    async def answers() -> bool:
+        (edge,) = await there.edges("service")
+        return (edge["state"], edge["result"]) == ("up", "connected")
+
+    await until(answers, every=EVERY)
     assert (await there.now())["summary"] == "1 of 1 endpoints answer, the ClusterIP answers"
 
 
@@ -114,20 +118,23 @@ async def test_a_stopped_kube_proxy_is_stale_on_its_own_node_until_it_runs_again
         await pair.agree(name, "healthy", "healthy")
 
 
-async def test_a_node_that_is_cut_off_blackholes_its_pods_until_they_are_no_endpoints(
+async def test_a_node_that_is_cut_off_is_to_blame_until_its_pods_are_no_endpoints(
     pair: Pair,
 ) -> None:
     """The rest of a spread Service is healthy again as soon as Kubernetes gives the node up."""
     cluster = pair.cluster
     far, spread = pair.told("far")[0], pair.told("spread")[0]
-    async with cluster.control_plane.impatient():
-        cluster.nodes[1].cut_off()
-        try:
-            await far.becomes("blackholed")
-            found = await spread.becomes("endpoint_down")
-            assert "1 of 2 endpoints fail" in found["summary"]
+    cluster.nodes[1].cut_off()
+    try:
+        await far.becomes("node_path")
+        found = await spread.becomes("node_path")
+        assert "1 of 2 endpoints fail" in found["summary"]
+        assert "nothing on node node2 answers" in found["summary"]
+        async with cluster.control_plane.impatient():
             await far.becomes("no_endpoints")
             await spread.becomes("healthy")
-        finally:
             cluster.nodes[1].rejoin()
-        await far.becomes("healthy")
+            await far.becomes("healthy")
+    finally:
+        cluster.nodes[1].rejoin()
+    await cluster.usable()

@@ -14,6 +14,7 @@ from tests.cluster.api import UNAVAILABLE
 from tests.cluster.cluster import Cluster, RunningPod
 from tests.cluster.processes import ROOT
 from tests.real.manifests import Manifest, deployment, service
+from tests.real.told import Told
 from tests.running import Daemon, until
 
 pytestmark = [
@@ -27,7 +28,10 @@ SHIPPED: list[Manifest] = list(yaml.safe_load_all((ROOT / "deploy" / "probe.yaml
 NAME = "edgeprobe"
 
 QUICK = ("--settle", "0", "--interval", "0.5")
-READ = ("services", "endpointslices", "deployments", "statefulsets", "daemonsets")
+READ = (
+    *("services", "endpointslices", "deployments", "statefulsets", "daemonsets"),
+    *("nodes", "namespaces", "networkpolicies"),
+)
 
 
 def shipped(kind: str) -> Manifest:
@@ -81,10 +85,12 @@ async def kubeconfig(cluster: Cluster, space: str, name: str) -> Path:
 
 @asynccontextmanager
 async def running(cluster: Cluster, space: str, *without: str) -> AsyncIterator[Daemon]:
-    """`probe run` on node1, over the whole cluster, with the shipped rights less these."""
+    """`probe run` on node1, over the whole cluster, with the shipped rights less these. The Service
+    `peers`, if there is one, tells it who it is."""
+    flags = (*QUICK, "--peers", f"{space}/peers")
     async with account(cluster, space, *without) as name:
         config = await kubeconfig(cluster, space, name)
-        async with cluster.nodes[0].inside.daemon(config, *QUICK, node="node1") as daemon:
+        async with cluster.nodes[0].inside.daemon(config, *flags, node="node1") as daemon:
             yield daemon
 
 
@@ -110,10 +116,47 @@ async def test_the_shipped_rights_are_enough(cluster: Cluster, space: str) -> No
         assert refusals(daemon) == {}
         await mistake(cluster, space)
         await until(lambda: says(daemon, space, "port_mismatch"), 90, every=0.2)
+        await until(lambda: is_posted(cluster, space), 90, every=0.2)
+
+
+async def is_posted(cluster: Cluster, space: str) -> bool:
+    """Whether an Event tells of the mistake."""
+    found = await cluster.kubectl("get", "events", "-n", space)
+    return "PortMismatch" in found and "service/web" in found
+
+
+async def test_without_the_right_to_events_it_says_so_once_and_works_on(
+    cluster: Cluster, space: str
+) -> None:
+    await cluster.apply(deployment("web"), service("web", "web"), space=space)
+    await cluster.has_endpoints("web", 1, space)
+    async with running(cluster, space, "events") as daemon:
+        told = Told(daemon, space, "web")
+        await told.becomes("healthy")
+        await mistake(cluster, space)
+        await told.becomes("port_mismatch")
+        await until(lambda: events_refused(daemon), 90)
+        await cluster.kubectl("patch", "service", "web", "-n", space, "--type=json", "-p", MENDED)
+        await told.becomes("healthy")
+        assert len(events_refused(daemon)) == 1
+        assert not await is_posted(cluster, space)
+
+
+MENDED = '[{"op":"replace","path":"/spec/ports/0/targetPort","value":8080}]'
+
+
+def events_refused(daemon: Daemon) -> list[str]:
+    said = (r["message"] for r in daemon.command.records if r["logger"] == "probe.events")
+    return [message for message in said if "forbids us to create events" in message]
 
 
 async def all_are(daemon: Daemon, value: float) -> bool:
     return set((await synced(daemon)).values()) == {value}
+
+
+async def all_but(daemon: Daemon, *unread: str) -> bool:
+    """Whether all resources but these are known."""
+    return await synced(daemon) == {r: float(r not in unread) for r in READ}
 
 
 async def mistake(cluster: Cluster, space: str) -> None:
@@ -121,13 +164,81 @@ async def mistake(cluster: Cluster, space: str) -> None:
     await cluster.kubectl("patch", "service", "web", "-n", space, "--type=json", "-p", patch)
 
 
-async def test_the_shipped_rights_are_to_list_and_watch_five_resources(
+async def test_with_the_shipped_rights_it_knows_of_meshes_and_policies(
+    cluster: Cluster, space: str
+) -> None:
+    """Nobody enforces policies here: the pod drops what comes from node1 by itself. The daemon is
+    one of its peers' pods, as far as it can tell."""
+    pods = deployment("web", node="node2"), deployment("daemon", node="node1")
+    headless = service("peers", "daemon", clusterIP="None")
+    await cluster.apply(*pods, service("web", "web"), headless, space=space)
+    await cluster.has_endpoints("web", 1, space)
+    await cluster.has_endpoints("peers", 1, space)
+    (pod,) = await cluster.pods("app=web", space)
+    async with running(cluster, space) as daemon:
+        told = Told(daemon, space, "web")
+        await told.becomes("healthy")
+        await cluster.kubectl("label", "namespace", space, "istio-injection=enabled")
+        assert "istio mesh" in (await told.becomes("masked"))["summary"]
+        await cluster.kubectl("label", "namespace", space, "istio-injection-")
+        await told.becomes("healthy")
+
+        await cluster.apply(friends_only("friends-only", "friend"), space=space)
+        pod.faults.drop(source=cluster.nodes[0].address)
+        found = await told.becomes("denied")
+        assert "NetworkPolicy friends-only selects the pods" in found["summary"]
+        await cluster.apply(friends_only("friends-only", "daemon"), space=space)
+        await told.becomes("blackholed")
+        await cluster.apply(friends_only("friends-only", "daemon", port=9000), space=space)
+        await told.becomes("denied")
+        assert refusals(daemon) == {}
+
+
+async def test_with_the_shipped_rights_it_looks_for_a_replica_set_that_nobody_owns(
+    cluster: Cluster, space: str
+) -> None:
+    made = deployment("web")
+    spec = {**made["spec"], "replicas": 1}
+    bare = {**made, "kind": "ReplicaSet", "spec": spec}
+    await cluster.apply(bare, service("web", "web", target=8081), space=space)
+    await cluster.has_endpoints("web", 1, space)
+    async with running(cluster, space) as daemon:
+        await Told(daemon, space, "web").becomes("port_mismatch")
+        assert refusals(daemon) == {}
+    async with running(cluster, space, "replicasets") as daemon:
+        await Told(daemon, space, "web").becomes("not_listening")
+        await until(lambda: "replicasets" in refusals(daemon), 90)
+
+
+def friends_only(name: str, app: str, *, port: int = 8080) -> Manifest:
+    """A NetworkPolicy that lets pods of that app, of its own namespace, in to that port."""
+    rule = {
+        "from": [
+            {"podSelector": {"matchLabels": {"app": app}}},
+            {"ipBlock": {"cidr": "10.0.0.0/8", "except": ["10.244.0.0/16"]}},
+        ],
+        "ports": [{"protocol": "TCP", "port": port, "endPort": port + 1}],
+    }
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {"name": name},
+        "spec": {"podSelector": {"matchLabels": {"app": "web"}}, "ingress": [rule]},
+    }
+
+
+async def test_the_shipped_rights_are_to_list_and_watch_what_is_read_and_to_post_events(
     cluster: Cluster, space: str
 ) -> None:
     async with account(cluster, space) as name:
         user = f"system:serviceaccount:{space}:{name}"
-        groups = {"": ("services", "pods", "secrets"), "discovery.k8s.io": ("endpointslices",)}
-        groups["apps"] = ("deployments", "statefulsets", "daemonsets", "replicasets")
+        groups = {
+            "": ("services", "nodes", "namespaces", "pods", "secrets"),
+            "discovery.k8s.io": ("endpointslices",),
+            "apps": ("deployments", "statefulsets", "daemonsets", "replicasets"),
+            "networking.k8s.io": ("networkpolicies", "ingresses"),
+            "events.k8s.io": ("events",),
+        }
         may = {
             (verb, resource)
             for group, resources in groups.items()
@@ -135,7 +246,9 @@ async def test_the_shipped_rights_are_to_list_and_watch_five_resources(
             for verb in ("get", "list", "watch", "create", "patch", "delete")
             if await allowed(cluster, user, verb, group, resource)
         }
-    assert may == {(verb, resource) for verb in ("list", "watch") for resource in READ}
+    watched = {(verb, resource) for verb in ("list", "watch") for resource in READ}
+    posted = {(verb, "events") for verb in ("create", "patch", "list")}
+    assert may == watched | posted | {("list", "replicasets")}
 
 
 async def allowed(cluster: Cluster, user: str, verb: str, group: str, resource: str) -> bool:
@@ -158,11 +271,12 @@ async def test_without_the_right_to_deployments_it_knows_less_and_says_so(
     async with running(cluster, space, "deployments") as daemon:
         await until(lambda: says(daemon, space, "healthy"), 90, every=0.2)
         await until(lambda: is_ready(daemon), 90)
+        await until(lambda: all_but(daemon, "deployments"), 90)
+        await until(lambda: refusals(daemon))
         assert refusals(daemon) == {
             "deployments": "the API server forbids us to list deployments: "
             "grant list and watch on deployments in apps"
         }
-        assert await synced(daemon) == {r: float(r != "deployments") for r in READ}
         await mistake(cluster, space)
         await until(lambda: says(daemon, space, "not_listening"), 90, every=0.2)
 
@@ -187,8 +301,7 @@ async def test_without_the_right_to_services_it_is_not_ready_and_says_so(
             ],
         )
         assert (await daemon.get("/livez"))[0] == 200
-        found = await synced(daemon)
-        assert (found["services"], found["endpointslices"], found["deployments"]) == (0, 0, 1)
+        await until(lambda: all_but(daemon, "services", "endpointslices"), 90)
 
 
 async def test_a_token_that_was_replaced_is_read_again(cluster: Cluster, space: str) -> None:

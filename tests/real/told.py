@@ -45,6 +45,11 @@ class Told:
         names = {"namespace": self._space, "service": self._name}
         return await self.daemon.value("edgeprobe_dials_total", **names, **labels)
 
+    async def edges_up(self, **labels: str) -> bool:
+        """What edgeprobe_edge_up says of its edges with these labels."""
+        names = {"namespace": self._space, "service": self._name}
+        return bool(await self.daemon.value("edgeprobe_edge_up", **names, **labels))
+
     async def failures(self) -> float:
         """How many of its dials did not connect so far."""
         _, page = await self.daemon.get("/metrics")

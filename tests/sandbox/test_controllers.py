@@ -338,3 +338,24 @@ async def test_a_rollout_stays_within_its_bounds(
             totals.append(sum(sizes.values()))
         assert max(totals) == most
         assert min(s.get("availableReplicas", 0) for s in told) == fewest
+
+
+async def test_controllers_sign_for_the_status_so_that_people_stay_the_authors() -> None:
+    """As a real API server tells who wrote what of a Deployment, its ReplicaSet and its pods."""
+    async with sandbox(deployment(replicas=1), service()) as cluster:
+        signed = {
+            plural: {
+                (entry["manager"], entry.get("subresource", ""))
+                for held in cluster.store.list(plural, NAMESPACE)
+                for entry in held["metadata"]["managedFields"]
+            }
+            for plural in ("deployments", "replicasets", "pods", "endpointslices")
+        }
+
+    controllers = "kube-controller-manager"
+    assert signed == {
+        "deployments": {("sandbox", ""), (controllers, "status")},
+        "replicasets": {(controllers, ""), (controllers, "status")},
+        "pods": {(controllers, ""), ("kubelet", "status")},
+        "endpointslices": {(controllers, "")},
+    }

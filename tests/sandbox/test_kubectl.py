@@ -247,7 +247,9 @@ async def test_it_patches_in_three_ways_and_signs(kubectl: Kubectl) -> None:
     ) == (9001, "ClientIP")
     last = service["metadata"]["managedFields"][-1]
     ports: Any = {"f:ports": {'k:{"port":80,"protocol":"TCP"}': {"f:targetPort": {}}}}
-    assert ("kubectl-patch", {"f:spec": {**ports, "f:sessionAffinity": {}}}) == (
+    config: Any = {"f:clientIP": {"f:timeoutSeconds": {}}}
+    affinity: Any = {"f:sessionAffinity": {}, "f:sessionAffinityConfig": config}
+    assert ("kubectl-patch", {"f:spec": {**ports, **affinity}}) == (
         last["manager"],
         last["fieldsV1"],
     )
@@ -259,6 +261,8 @@ async def test_it_labels_annotates_scales_and_sets(kubectl: Kubectl) -> None:
     await kubectl("label", "deploy", "web", "tier=front")
     await kubectl("annotate", "deploy", "web", "note=x")
     await kubectl("scale", "deploy/web", "--current-replicas=2", "--replicas=5")
+    signed = kubectl.store.get("deployments", "default", "web")["metadata"]["managedFields"]
+    assert "scale" not in [entry.get("subresource") for entry in signed]
     await kubectl("set", "image", "deploy/web", "c=nginx:2")
     await kubectl("set", "env", "deploy/web", "B-", "C=3")
 

@@ -110,6 +110,17 @@ def test_a_list_item_stays_while_somebody_owns_a_part_of_it() -> None:
     assert result["spec"]["ports"][0]["port"] == 8080
 
 
+def test_who_scales_takes_the_field_and_is_named_nowhere() -> None:
+    """Seen of `kubectl scale` at a 1.36 API server."""
+    old: Any = {"metadata": {"name": "d"}, "spec": {"replicas": 2, "paused": True}}
+    note_update(None, old, "kubectl-create", now=NOW)
+    new = {"metadata": dict(old["metadata"]), "spec": {"replicas": 3, "paused": True}}
+
+    note_update(old, new, "kubectl", now=LATER, subresource="scale")
+
+    assert owners(new) == [("kubectl-create", "Update", NOW, {"f:spec": {"f:paused": {}}})]
+
+
 def test_applying_the_same_again_is_no_change() -> None:
     live = apply(None, service(8080), "argo", now=NOW)
 

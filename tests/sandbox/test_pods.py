@@ -8,6 +8,7 @@ import pytest
 from probe.sandbox.cluster import Cluster
 from probe.sandbox.containers import listen_ports, pre_stop_seconds
 from probe.sandbox.store import Event
+from tests.running import until
 from tests.sandbox.manifests import (
     NAMESPACE,
     Obj,
@@ -167,15 +168,14 @@ async def test_a_pod_gets_unready_after_its_failure_threshold_and_ready_again() 
     async with sandbox(probed, service()) as cluster:
         name = pods(cluster)[0]["metadata"]["name"]
         cluster.set_behaviour(NAMESPACE, name, "hang")
-        await asyncio.sleep(0.15)
-        assert ready(cluster) == ["True"]
-        await asyncio.sleep(0.3)
+        began = asyncio.get_running_loop().time()
+        await until(lambda: ready(cluster) == ["False"])
+        # The third failure comes two periods after the first.
+        assert asyncio.get_running_loop().time() - began > 0.19
         await cluster.settled()
-        assert ready(cluster) == ["False"]
         assert endpoints(cluster)[0]["conditions"]["ready"] is False
         cluster.set_behaviour(NAMESPACE, name, "serve")
-        await asyncio.sleep(0.15)
-        assert ready(cluster) == ["True"]
+        await until(lambda: ready(cluster) == ["True"])
 
 
 def _probed(probe: Obj) -> Obj:
@@ -192,23 +192,28 @@ async def end(cluster: Cluster, **pod: Any) -> Obj:
     return running
 
 
-async def test_a_pod_without_pre_stop_stops_listening_as_soon_as_it_is_told_to_end() -> None:
+ENDING = {"ready": False, "serving": True, "terminating": True}
+
+
+async def test_a_pod_without_pre_stop_stops_listening_before_its_end_is_told() -> None:
+    """A kubelet notices it later: until then it is an endpoint that terminates and serves."""
     async with sandbox(service()) as cluster:
+        cluster.kubelet.end_delay = 1.0
         pod = await end(cluster)
-        await cluster.settled(0.2)
+        await until(lambda: [e["conditions"] for e in endpoints(cluster)] == [ENDING])
         assert await dial(pod["status"]["podIP"], 8080) == "refused"
-        assert pods(cluster) == []
+        assert [e["conditions"] for e in endpoints(cluster)] == [ENDING]
+        await cluster.settled()
+        assert (pods(cluster), endpoints(cluster)) == ([], [])
 
 
 async def test_a_pod_goes_on_serving_while_its_pre_stop_hook_sleeps() -> None:
-    hook = {"lifecycle": {"preStop": {"exec": {"command": ["sleep", "0.3"]}}}}
+    hook = {"lifecycle": {"preStop": {"exec": {"command": ["sleep", "1"]}}}}
     async with sandbox(service()) as cluster:
         pod = await end(cluster, container=hook)
-        await asyncio.sleep(0.1)
+        await until(lambda: [e["conditions"] for e in endpoints(cluster)] == [ENDING])
         assert await dial(pod["status"]["podIP"], 8080) == "connected"
-        ending = {"ready": False, "serving": True, "terminating": True}
-        assert [e["conditions"] for e in endpoints(cluster)] == [ending]
-        await asyncio.sleep(0.3)
+        await cluster.settled()
         assert await dial(pod["status"]["podIP"], 8080) == "refused"
         assert pods(cluster) == []
 

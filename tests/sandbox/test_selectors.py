@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from probe.sandbox.selectors import keeps, matches, text
+from probe.sandbox.selectors import NEW_EVENTS, keeps, matches, text
 from probe.sandbox.statuses import BadRequest
 
 WEB: Any = {
@@ -71,6 +71,20 @@ def test_an_event_is_selected_by_its_object_and_by_its_source() -> None:
     keep = keeps("events", "", "involvedObject.name=web,involvedObject.kind=Pod,source=kubelet")
 
     assert keep(event)
+
+
+def test_the_newer_events_are_selected_by_their_own_names_of_fields() -> None:
+    event = {
+        "metadata": {"name": "e"},
+        "involvedObject": {"kind": "Service", "name": "web"},
+        "reportingComponent": "edgeprobe.dev/probe",
+    }
+    fields = "regarding.name=web,reportingController=edgeprobe.dev/probe"
+
+    assert keeps(NEW_EVENTS, "", fields)(event)
+    assert not keeps(NEW_EVENTS, "", "regarding.name=db")(event)
+    with pytest.raises(BadRequest, match=r"^field label not supported: involvedObject\.name$"):
+        keeps(NEW_EVENTS, "", "involvedObject.name=web")
 
 
 def test_a_field_nobody_indexed_is_a_bad_request() -> None:

@@ -1,0 +1,100 @@
+"""`probe explain [VERDICT]`: what the verdicts mean, and what to do about each."""
+
+import json
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+
+from probe.cli.failing import USAGE, fail, printing
+from probe.core import explanations, report
+from probe.core.explanations import EXPLANATIONS, Explanation
+from probe.core.verdicts import Verdict
+
+
+class Form(StrEnum):
+    TABLE = "table"
+    JSON = "json"
+    MARKDOWN = "markdown"
+
+
+def command(
+    verdict: Annotated[
+        str | None,
+        typer.Argument(metavar="VERDICT", help="Such as port_mismatch. Default: all of them."),
+    ] = None,
+    output: Annotated[
+        Form, typer.Option("--output", "-o", help="table, json, or markdown (all of them only).")
+    ] = Form.TABLE,
+) -> None:
+    chosen = None if verdict is None else _found(verdict)
+    if output is Form.MARKDOWN and chosen is not None:
+        fail("-o markdown is the table of all verdicts: leave the VERDICT out", USAGE)
+    with printing():
+        match output:
+            case Form.MARKDOWN:
+                print(explanations.markdown())
+            case Form.JSON:
+                each = [_document(e) for e in EXPLANATIONS.values()]
+                print(json.dumps(_document(chosen) if chosen else {"verdicts": each}, indent=2))
+            case Form.TABLE if chosen is not None:
+                _show(chosen)
+            case Form.TABLE:
+                _show_all()
+
+
+def _found(text: str) -> Explanation:
+    try:
+        return EXPLANATIONS[Verdict(text.lower().replace("-", "_"))]
+    except ValueError:
+        fail(f"there is no verdict {text!r}: one of {', '.join(Verdict)}", USAGE)
+
+
+def _document(each: Explanation) -> dict[str, Any]:
+    return {
+        "verdict": str(each.verdict),
+        "meaning": each.meaning,
+        "detail": each.detail,
+        "causes": list(each.causes),
+        "next_step": each.next_step,
+        "exit_code": report.exit_code(each.verdict),
+    }
+
+
+def _show(each: Explanation) -> None:
+    from rich.text import Text
+
+    from probe.cli.tables import command, console, sentence, verdict_style
+
+    out = console()
+    head = Text.assemble((str(each.verdict), verdict_style(each.verdict)), f": {each.meaning}")
+    sentence(out, head)
+    out.print()
+    sentence(out, Text(each.detail))
+    if each.causes:
+        out.print("\nUsually")
+    for cause in each.causes:
+        sentence(out, Text(f"  - {cause}"))
+    out.print("\nNext step")
+    command(out, Text(f"  {each.next_step}", "cyan"))
+    out.print(Text(f"\nprobe check ends with {report.exit_code(each.verdict)}", "dim"))
+
+
+def _show_all() -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    from probe.cli.tables import console, sentence, verdict_style
+
+    out = console()
+    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
+    table.add_column("VERDICT", no_wrap=True)
+    table.add_column("EXIT", justify="right", no_wrap=True)
+    table.add_column("MEANS", overflow="fold")
+    for each in EXPLANATIONS.values():
+        code = str(report.exit_code(each.verdict))
+        name = Text(str(each.verdict), verdict_style(each.verdict))
+        table.add_row(name, code, each.meaning)
+    out.print(table)
+    out.print()
+    sentence(out, Text("The first that fits is given. probe explain VERDICT says more.", "dim"))

@@ -1,0 +1,74 @@
+"""A check as JUnit XML, for CI systems that show test results: a testcase for each Service port.
+
+What fails is a `failure`, a fault of the prober's own an `error`, and what could not be told
+(unknown, masked, denied) is `skipped`: it is no verdict on the Service. The form is that of
+Jenkins' xunit plugin (its junit-10.xsd), which other CI systems read too.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from typing import Any
+from xml.etree.ElementTree import Element, SubElement, indent, tostring
+
+from probe.cli.path import path
+from probe.core.verdicts import FAILING, UNDECIDED, Verdict
+
+Json = dict[str, Any]
+
+FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""What no XML document may hold, in no form (XML 1.0, production Char)."""
+
+
+def junit(documents: Iterable[Json], began: datetime, seconds: float) -> str:
+    """The testsuite of a run that began then and took so long."""
+    suite = Element("testsuite", name="probe check", tests="0", failures="0", errors="0")
+    suite.set("skipped", "0")
+    suite.set("time", f"{seconds:.3f}")
+    suite.set("timestamp", began.strftime("%Y-%m-%dT%H:%M:%S"))
+    for document in documents:
+        service = document["service"]
+        where = f"{service['namespace']}.{service['name']}"
+        for case in _cases(document):
+            case.set("classname", where)
+            suite.append(case)
+    for attribute, tag in (("failures", "failure"), ("errors", "error"), ("skipped", "skipped")):
+        suite.set(attribute, str(len(suite.findall(f"testcase/{tag}"))))
+    suite.set("tests", str(len(suite)))
+    indent(suite)
+    return '<?xml version="1.0" encoding="UTF-8"?>\n' + tostring(suite, encoding="unicode")
+
+
+def _cases(document: Json) -> Iterator[Element]:
+    if not document["ports"]:
+        case = Element("testcase", name="no port is dialed", time="0")
+        SubElement(case, "skipped", message=_xml(document["summary"]))
+        yield case
+    for port in document["ports"]:
+        name = f"{port['name']} {port['port']}".strip()
+        case = Element("testcase", name=name, time="0")
+        verdict = Verdict(port["verdict"])
+        if verdict in FAILING:
+            tag = "error" if verdict is Verdict.PROBE_FAULT else "failure"
+            said = SubElement(case, tag, message=_xml(port["summary"]), type=str(verdict))
+            said.text = _xml("\n".join(_details(document, port)))
+        elif verdict in UNDECIDED:
+            SubElement(case, "skipped", message=_xml(f"{verdict}: {port['summary']}"))
+        yield case
+
+
+def _details(document: Json, port: Json) -> Iterator[str]:
+    """The path, what to do, what changed."""
+    role = ""
+    for row in path(port, len(document["sources"])):
+        role = row.role or role
+        parts = (role, row.address, row.result, row.sources and f"from {row.sources}", row.pod)
+        yield " ".join((*filter(None, parts), row.node and f"on {row.node}")).rstrip()
+    yield from document["advice"]
+    for change in document["changes"][:1]:
+        by = f" by {change['by']}" if change["by"] else ""
+        yield f"changed {change['time']}{by}: {change['object']}: {change['detail']}"
+
+
+def _xml(text: str) -> str:
+    return FORBIDDEN.sub("\N{REPLACEMENT CHARACTER}", text)

@@ -1,0 +1,95 @@
+"""JUnit XML as CI systems read it: the shape of Jenkins' junit-10.xsd, counts that agree."""
+
+from datetime import UTC, datetime
+from typing import Any
+from xml.etree.ElementTree import Element, fromstring
+
+import pytest
+
+from probe.cli.junit import junit
+from probe.core.verdicts import FAILING, UNDECIDED, Verdict
+from tests.cli.documents import MISMATCH, document, port, vip
+
+BEGAN = datetime(2026, 11, 21, 10, 0, tzinfo=UTC)
+
+SHAPE: dict[str, tuple[set[str], set[str]]] = {
+    "testsuite": (
+        {"name", "tests", "failures", "errors", "skipped", "time", "timestamp"},
+        {"testcase"},
+    ),
+    "testcase": ({"name", "classname", "time"}, {"failure", "error", "skipped"}),
+    "failure": ({"message", "type"}, set()),
+    "error": ({"message", "type"}, set()),
+    "skipped": ({"message"}, set()),
+}
+"""Attributes that we give and children that there may be; junit-10.xsd admits each."""
+
+
+def suite(*documents: dict[str, Any]) -> Element:
+    """The parsed document, which has that shape."""
+    text = junit(documents, BEGAN, 1.25)
+    assert text.startswith('<?xml version="1.0" encoding="UTF-8"?>\n')
+    root = fromstring(text)
+    for element in root.iter():
+        attributes, children = SHAPE[element.tag]
+        assert set(element.attrib) == attributes
+        assert {child.tag for child in element} <= children
+    for tag, count in (("failure", "failures"), ("error", "errors"), ("skipped", "skipped")):
+        assert root.attrib[count] == str(len(list(root.iter(tag))))
+    assert root.attrib["tests"] == str(len(root))
+    return root
+
+
+def test_a_failing_port_is_a_failure_with_its_path_advice_and_change() -> None:
+    root = suite(MISMATCH)
+    (case,) = root
+    (failure,) = case
+
+    assert root.attrib["timestamp"] == "2026-11-21T10:00:00"
+    assert root.attrib["time"] == "1.250"
+    assert (case.attrib["classname"], case.attrib["name"]) == ("demo-app.backend-v1", "http 8080")
+    assert failure.attrib["type"] == "port_mismatch"
+    assert failure.attrib["message"] == MISMATCH["summary"]
+    assert (failure.text or "").splitlines() == [
+        "ClusterIP 10.96.1.2:8080 refused",
+        "endpoints 10.244.1.5:8081 refused backend-v1-6946cbff4c-5xcdz on node-1",
+        "endpoints 10.244.2.7:8081 refused backend-v1-6946cbff4c-7xcdz on node-2",
+        "declared 10.244.1.5:8080 connected backend-v1-6946cbff4c-5xcdz on node-1",
+        "declared 10.244.2.7:8080 connected backend-v1-6946cbff4c-7xcdz on node-2",
+        *MISMATCH["advice"],
+        "changed 2026-11-21T09:58:00Z by kubectl-patch: Service demo-app/backend-v1: "
+        "port 8080: targetPort 8080 -> 8081",
+    ]
+
+
+@pytest.mark.parametrize("verdict", Verdict)
+def test_each_verdict_is_passed_failed_or_skipped_as_the_exit_code_has_it(
+    verdict: Verdict,
+) -> None:
+    (case,) = suite(document(port(vip(), verdict=str(verdict))))
+    found = [child.tag for child in case]
+
+    if verdict is Verdict.PROBE_FAULT:
+        assert found == ["error"]
+    elif verdict in FAILING:
+        assert found == ["failure"]
+    else:
+        assert found == (["skipped"] if verdict in UNDECIDED else [])
+
+
+def test_each_port_is_a_case_and_a_service_without_one_is_skipped() -> None:
+    root = suite(document(port(), port(name="", port=9090)), document())
+
+    assert [case.attrib["name"] for case in root] == ["http 8080", "9090", "no port is dialed"]
+    assert [len(case) for case in root] == [0, 0, 1]
+
+
+def test_nothing_checked_is_an_empty_suite() -> None:
+    assert suite().attrib["tests"] == "0"
+
+
+def test_what_xml_cannot_hold_is_replaced_and_the_rest_quoted() -> None:
+    summary = "env A=\x1b[1m<b>&\"'\ufffe\ud800 ok"
+    (case,) = suite(document(port(verdict="lossy", summary=summary)))
+
+    assert case[0].attrib["message"] == "env A=\ufffd[1m<b>&\"'\ufffd\ufffd ok"

@@ -1,0 +1,60 @@
+"""Progress is for somebody who looks and waits, and leaves nothing behind."""
+
+import io
+import os
+import termios
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TextIO
+
+from probe.cli.progress import PATIENCE, PAUSE, Progress
+
+
+@contextmanager
+def terminal(columns: int = 80) -> Iterator[tuple[TextIO, int]]:
+    """A terminal to write to, and where what it shows can be read."""
+    master, end = os.openpty()
+    termios.tcsetwinsize(end, (24, columns))
+    os.set_blocking(master, False)
+    with os.fdopen(end, "w") as stream:
+        yield stream, master
+    os.close(master)
+
+
+def seen(master: int) -> str:
+    try:
+        return os.read(master, 2**16).decode()
+    except BlockingIOError:
+        return ""
+
+
+def test_a_terminal_sees_one_line_that_is_gone_at_the_end() -> None:
+    with terminal() as (stream, master), Progress(stream) as tell:
+        tell("too soon")
+        assert seen(master) == ""
+        time.sleep(PATIENCE)
+        tell("listing Services")
+        assert seen(master) == "\r\x1b[Kprobe: listing Services ..."
+        time.sleep(PAUSE)
+        tell("listing Services")
+        assert seen(master) == ""
+        tell.clear()
+        assert seen(master) == "\r\x1b[K"
+
+
+def test_a_line_is_never_wider_than_the_terminal() -> None:
+    with terminal(20) as (stream, master), Progress(stream) as tell:
+        time.sleep(PATIENCE)
+        tell("dialing: 1 of 20000 answered")
+
+        assert seen(master) == "\r\x1b[Kprobe: dialing: 1 o"
+
+
+def test_nobody_looks_at_a_pipe() -> None:
+    stream = io.StringIO()
+    with Progress(stream) as tell:
+        time.sleep(PATIENCE)
+        tell("listing Services")
+
+    assert stream.getvalue() == ""

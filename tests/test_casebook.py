@@ -1,0 +1,142 @@
+"""The daemon's incidents as people meet them: log, API, Events, on the embedded cluster."""
+
+import asyncio
+import json
+import logging
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from probe.casebook import Casebook
+from probe.core.judging import Turn
+from probe.demo.manifests import deployment, service
+from probe.settings import load
+from tests.core.facts import Story, slice_of
+from tests.core.facts import service as fact
+from tests.core.turning import CUT_OFF
+from tests.running import until
+from tests.test_daemon import WEB, Watched, standing, watching
+
+pytestmark = pytest.mark.slow
+
+
+async def incidents(watched: Watched, query: str = "") -> list[dict[str, Any]]:
+    """What its API tells, as long as its rate limit allows."""
+    while True:
+        status, text = await watched.get(f"/api/v1/incidents{query}")
+        if status == 200:
+            found: list[dict[str, Any]] = json.loads(text)["incidents"]
+            return found
+        assert status == 429, text
+        await asyncio.sleep(0.2)
+
+
+async def states(watched: Watched) -> list[str]:
+    return [i["state"] for i in await incidents(watched)]
+
+
+def events(watched: Watched) -> list[dict[str, Any]]:
+    """Those of the namespace, oldest first."""
+    found = watched.cluster.store.list("events", "demo-app")
+    return sorted(found, key=lambda event: str(event["eventTime"]))
+
+
+async def test_an_incident_is_told_at_its_beginning_and_its_end(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "probe.incidents")
+    async with standing(*WEB) as cluster, watching(cluster, tmp_path) as watched:
+        await watched.becomes("web", "healthy")
+        assert await incidents(watched) == []
+        cluster.apply(service("web", target=8081), manager="argocd")
+        await until(lambda: events(watched))
+        (opened,) = await incidents(watched)
+        cluster.apply(service("web"), manager="kubectl-patch")
+        await until(lambda: len(events(watched)) == 2)
+        (closed,) = await incidents(watched)
+        assert await incidents(watched, "?namespace=other") == []
+
+    assert (opened["state"], opened["verdict"]) == ("open", "port_mismatch")
+    assert opened["change"]["by"] == "argocd"
+    assert opened["advice"][0].startswith("set targetPort to 8080: kubectl patch service web")
+    assert (closed["state"], closed["id"], closed["flaps"]) == ("closed", opened["id"], 0)
+    assert closed["ending"] == "2 of 2 endpoints answer, the ClusterIP answers"
+
+    first, last = events(watched)
+    assert (first["type"], first["reason"]) == ("Warning", "PortMismatch")
+    assert (last["type"], last["reason"]) == ("Normal", "Recovered")
+    assert "after service_edit by argocd: port 8080: targetPort 8080 -> 8081" in first["message"]
+
+    lines = [r for r in caplog.records if r.name == "probe.incidents"]
+    assert [(r.levelname, r.__dict__["incident"]["id"]) for r in lines] == [
+        ("WARNING", opened["id"]),
+        ("INFO", opened["id"]),
+    ]
+    assert (
+        lines[0]
+        .getMessage()
+        .startswith(
+            f"incident {opened['id']} opened: demo-app/web:8080 port_mismatch: targetPort 8081 is"
+        )
+    )
+    assert (
+        lines[1].getMessage().endswith(" s: demo-app/web:8080 port_mismatch: " + closed["ending"])
+    )
+
+
+async def test_a_service_that_is_deleted_ends_its_incident_without_an_event(tmp_path: Path) -> None:
+    broken = deployment("late"), service("late", target=8081)
+    async with standing(*broken) as cluster, watching(cluster, tmp_path) as watched:
+        await until(lambda: events(watched))
+        cluster.store.delete("services", "demo-app", "late")
+        await until(lambda: closed(watched))
+        (found,) = await incidents(watched)
+        await asyncio.sleep(0.2)  # time in which an Event would be posted
+
+        assert found["ending"] == "the Service was deleted"
+        assert len(events(watched)) == 1
+
+
+async def closed(watched: Watched) -> bool:
+    return await states(watched) == ["closed"]
+
+
+async def test_from_a_laptop_no_events_are_posted(tmp_path: Path) -> None:
+    broken = deployment("late"), service("late", target=8081)
+    async with (
+        standing(*broken) as cluster,
+        watching(cluster, tmp_path, vantage="local") as watched,
+    ):
+        await until(lambda: incidents(watched))
+        await asyncio.sleep(0.2)
+
+        assert events(watched) == []
+
+
+def test_what_many_services_share_is_one_warning_that_counts_them(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    names = [f"svc-{number}" for number in range(5)]
+    slices = [slice_of(f"10.0.0.{n}", service=name) for n, name in enumerate(names, 1)]
+    story = Story().listed([fact(name=name) for name in names], slices).run(5)
+    casebook = Casebook(load({"events": False}), story.world, NOWHERE, lambda at: EPOCH)
+    for _, book in story.world.books():
+        old, book.judgement = book.judgement, CUT_OFF
+        casebook.take(Turn(book.implied.key, story.now, old, CUT_OFF))
+    for second in range(5):
+        casebook.tick(story.now + second)
+
+    (line,) = (r for r in caplog.records if r.name == "probe.incidents")
+    (told,) = casebook.document(story.now, None, "", "")["incidents"]
+    assert line.getMessage() == (
+        f"incident {told['id']} opened: node/node-2 (demo-app/svc-0, demo-app/svc-1, "
+        "demo-app/svc-2 and 2 more) node_path: nothing on node-2 answers"
+    )
+    assert told["service_count"] == 5
+
+
+EPOCH = datetime(2026, 11, 21, 10, 0, tzinfo=UTC)
+NOWHERE: Any = None
+"""No connection: what posts nothing needs none."""
