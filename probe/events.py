@@ -331,7 +331,10 @@ class Poster:
     def _adopt(self, incident: Incident, told: Json) -> None:
         """Goes on with an Event of a daemon before us, here or on another node."""
         now, meta = self._loop.time(), told["metadata"]
-        event = {**told, "metadata": {n: meta[n] for n in ("name", "namespace", "labels")}}
+        event = {
+            **told,
+            "metadata": {n: meta[n] for n in ("name", "namespace", "labels") if n in meta},
+        }
         count = (told.get("series") or {}).get("count") or 1
         post = self._ours[incident.id] = Post(event, count + 1, now, now + REFRESH_SECONDS)
         self._observe(post, now)

@@ -71,7 +71,7 @@ class Settings(BaseSettings):
         ge=0.1,
         le=3600,
         description="Seconds between dials of an edge. "
-        "A verdict needs about 2.5 s whatever the interval.",
+        "A verdict on a refusal needs seconds, one on a black hole up to a minute.",
     )
     timeout: float = Field(
         4.0,

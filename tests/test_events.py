@@ -581,3 +581,25 @@ async def test_who_cannot_look_now_looks_later(door: Door, tmp_path: Path) -> No
         await until(lambda: door.asked[-1]["verb"] == "POST")
 
     assert {asked["verb"] for asked in door.asked[:-1]} == {"GET"}
+
+
+async def test_an_event_of_anybody_without_labels_is_taken_as_it_is(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """Whoever may create Events in the namespace of the nodes must not end a daemon."""
+    about = {"apiVersion": "v1", "kind": "Node", "name": "node-2"}
+    node = PortKey("default", "node-2", 0)
+    await told_by(
+        sandbox,
+        node,
+        "z",
+        "Warning",
+        metadata={"generateName": "node-2."},
+        regarding=about,
+        reason="NodePath",
+    )
+    async with posting(sandbox.url, tmp_path, node="b", began=990.0) as desk:
+        desk.opened(CUT_OFF, cause="node/node-2")
+        await desk.done()
+
+    assert len(sandbox.events("default")) == 1

@@ -114,10 +114,10 @@ def confirm(book: PortBook, now: float) -> None:
     the removals'."""
     if _failed_already(book):
         book.drain_failures.clear()
-        book.laid = ()
     if not book.laid:
         return
-    if _fails_by_itself(book):
+    if _failed_already(book) or _fails_by_itself(book):
+        book.stray_timeout_at = max(book.stray_timeout_at, book.laid[-1].at)
         book.laid = ()
         return
     used = [t.dialed_at for t in book.tracks.values() if book.leads_to(t.edge)]

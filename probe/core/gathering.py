@@ -165,7 +165,7 @@ def _shared(down: list[Track], paths: NodePaths, around: Surroundings) -> tuple[
         others = len(paths.dead)
         return f"node/{paths.own}", (
             f"nothing on the {others} other nodes answers node {paths.own}, "
-            f"for {paths.services(paths.dead)} Services"
+            f"for {paths.services()} Services"
         )
     nodes = {t.endpoint.node if t.endpoint and is_silent(t) else "" for t in down}
     said = [_why_silent(node, paths, around) for node in sorted(nodes)]
@@ -191,11 +191,10 @@ def _why_silent(node: str, paths: NodePaths, around: Surroundings) -> str:
     """The sentence for a node whose endpoints are silent for a reason of its own; else ""."""
     if not node:
         return ""
-    with_it = paths.services((node,))
     doubt = around.doubtful(node)
     if node not in paths.dead:
         return doubt
-    what = f"nothing on node {node} answers, for {with_it} Services"
+    what = f"nothing on node {node} answers, for {paths.services(node)} Services"
     return f"{what}; {doubt}" if doubt else what
 
 

@@ -45,8 +45,8 @@ def judge(book: PortBook, found: Evidence, view: View, confirm_after: float) -> 
 
 def calm(book: PortBook, found: Evidence) -> bool:
     """Whether only a dial or an event can change the verdict while its dials are fresh."""
-    healthy = book.judgement.verdict is Verdict.HEALTHY
-    return healthy and not found.settling and not found.pending
+    fine = book.judgement.verdict in (Verdict.HEALTHY, Verdict.MASKED)
+    return fine and not found.settling and not found.pending
 
 
 def _waits(

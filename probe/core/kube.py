@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from sys import intern
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 from probe.core import namespaces, nodes, policies, wire
 from probe.core.edges import (
@@ -161,10 +162,10 @@ class Resource:
         return self.group_version.partition("/")[0] if "/" in self.group_version else ""
 
     def path(self, namespace: str = "") -> str:
-        """The list's URL path, of one namespace if given."""
+        """The list's URL path, of one namespace if given; no namespace leads out of its place."""
         root = f"/apis/{self.group_version}" if self.group else f"/api/{self.group_version}"
         if namespace and self.namespaced:
-            root = f"{root}/namespaces/{namespace}"
+            root = f"{root}/namespaces/{quote(namespace, safe='')}"
         return f"{root}/{self.name}"
 
 

@@ -26,8 +26,11 @@ ACCUSERS = 2
 
 
 class NodePaths:
-    """The ways to the other nodes; `own` is ours. `quiet` is for how many seconds nobody on a node
-    may have answered until it counts as dead: a round of dials and their deadline."""
+    """The ways to the other nodes; `own` is ours. `dead` are those of which nothing answers; with
+    `cut_off` that is rather our own: of at least two others, none answers. `quiet` is for how many
+    seconds nobody on a node may have answered until it counts as dead: a round of dials and their
+    deadline.
+    """
 
     def __init__(self, own: str, quiet: float) -> None:
         self.own = own
@@ -35,7 +38,10 @@ class NodePaths:
         self._answered: dict[str, float] = {}
         self._silent: dict[str, dict[Edge, tuple[Track, float]]] = {}
         self._witnesses: dict[str, list[Track]] = {}
+        self._taken: dict[str, int] = {}
+        self._taken_in_all = 0
         self.dead: frozenset[str] = frozenset()
+        self.cut_off = False
 
     def begun(self, track: Track) -> None:
         """An edge is dialed from now on."""
@@ -81,17 +87,19 @@ class NodePaths:
         """Looks anew which nodes are dead; the Services with silent edges on those that turned."""
         dead = frozenset(node for node in list(self._silent) if self._is_dead(node, now))
         turned, self.dead = dead ^ self.dead, dead
+        others = {node for node in self._witnesses if self._living(node)} if len(dead) > 1 else ()
+        self.cut_off = len(dead) > 1 and dead.issuperset(others)
+        self._taken = {node: self._services((node,)) for node in dead}
+        self._taken_in_all = self._services(dead)
         for node in turned:
             yield from {_service(track) for track, _ in self._silent.get(node, {}).values()}
 
-    @property
-    def cut_off(self) -> bool:
-        """Whether rather this node is cut off: of at least two others, none answers."""
-        others = {node for node in self._witnesses if self._living(node)}
-        return len(self.dead) > 1 and others <= self.dead
+    def services(self, node: str = "") -> int:
+        """How many Services had silent endpoints on this dead node, or on all of them, when the
+        nodes were last looked at."""
+        return self._taken.get(node, 0) if node else self._taken_in_all
 
-    def services(self, nodes: Iterable[str]) -> int:
-        """How many Services have silent endpoints on these nodes."""
+    def _services(self, nodes: Iterable[str]) -> int:
         held = (track for node in nodes for track, _ in self._silent.get(node, {}).values())
         return len({_service(track) for track in held})
 

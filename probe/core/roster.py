@@ -100,6 +100,8 @@ class Roster:
         moved = usable != before or self.watched_closely(record)
         if usable != before and book.tracks and not self._config.once:
             book.moved(now)
+            if not before:
+                record.removals = []  # a proxy that is late now is late with the first endpoint
         for edge in [e for e in book.tracks if e.kind is not Kind.CANDIDATE and e not in wanted]:
             book.tracks.pop(edge).gone = True
         for edge, endpoint in wanted.items():

@@ -267,7 +267,8 @@ def _failing(e: Evidence) -> str:
     if not e.usable:
         return "no usable endpoint"
     if e.down:
-        return f"{len(e.down)} of {e.expected} endpoints fail ({_counted(e.down)})"
+        others = f", others dial {e.elsewhere} more" if e.elsewhere else ""
+        return f"{len(e.down)} of {e.expected} endpoints fail ({_counted(e.down)}){others}"
     return f"the ClusterIP fails ({_counted(e.vip_down)})"
 
 

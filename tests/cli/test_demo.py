@@ -59,7 +59,7 @@ async def test_with_a_drain_longer_than_the_lag_nothing_fails() -> None:
 async def test_what_is_not_found_is_missed_and_the_exit_code_says_so(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(play, "FIND_SECONDS", 2.0)
+    monkeypatch.setattr(play, "FIND_SECONDS", 8.0)
     real = SCENARIOS["no-endpoints"]
     expects = ("Service demo-app/cart:8080 lossy",)
     impossible = Scenario(

@@ -110,6 +110,7 @@ def test_an_endpoint_that_turns_out_to_fail_explains_it_as_well() -> None:
     assert book.laid == ()
     answer(book, NOW + 3)
     assert record.removals[0].lag is None
+    assert not dial(record, book, Result.TIMEOUT, NOW + 50), "it may be conntrack's"
 
 
 def test_what_a_port_is_judged_to_be_explains_all_before_it() -> None:

@@ -45,7 +45,7 @@ def test_a_node_is_dead_when_pods_of_two_services_are_silent_for_a_round() -> No
     assert dead(paths, 90.0 + QUIET - 0.1) == set()
     assert set(paths.review(90.0 + QUIET)) == {("shop", "web"), ("shop", "api")}
     assert paths.dead == {"b"}
-    assert paths.services(["b"]) == 2
+    assert paths.services("b") == 2
     assert list(paths.review(120.0)) == []
 
 
@@ -84,7 +84,7 @@ def test_any_answer_clears_the_node_a_refusal_too() -> None:
     assert paths.dead == frozenset()
     for held in (web, api):
         meets(paths, held, CONNECTED, 125.0)
-    assert paths.services(["b"]) == 0
+    assert paths.services("b") == 0
 
 
 def test_a_witness_that_answered_last_time_keeps_its_node_alive() -> None:
@@ -148,7 +148,7 @@ def test_what_is_gone_is_forgotten() -> None:
     web.gone = api.gone = True
 
     assert dead(paths, 121.0) == set()
-    assert paths.services(["b"]) == 0
+    assert paths.services("b") == 0
 
 
 def test_when_no_other_node_answers_it_is_ours_that_is_cut_off() -> None:

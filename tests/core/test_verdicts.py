@@ -155,6 +155,23 @@ def test_a_proxy_is_stale_only_where_the_endpoints_behind_it_answer() -> None:
     assert Verdict.ENDPOINT_DOWN is verdict(Verdict.PROXY_STALE, up=0, expected=0, dialed=0)
 
 
+def test_a_failing_pod_among_many_that_others_dial_is_not_all_of_them() -> None:
+    """Of six endpoints this node dials one or two: that these fail says nothing of the others."""
+    one = {"expected": 1, "dialed": 1, "up": 0, "elsewhere": 5}
+    two = {"expected": 2, "dialed": 2, "up": 0, "elsewhere": 4}
+    mismatch = {"candidates": (ACCEPTS,)}
+
+    assert Verdict.ENDPOINT_DOWN is verdict(down=(REFUSED,), **one, **mismatch)
+    assert Verdict.ENDPOINT_DOWN is verdict(down=(REFUSED, REFUSED), **two, **mismatch)
+    assert Verdict.ENDPOINT_DOWN is verdict(down=(TIMEOUT,), **one)
+    everything: dict[str, Any] = {"down": (REFUSED, REFUSED), "vip_down": (REFUSED,)}
+    assert Verdict.PORT_MISMATCH is verdict(**everything, **two, **mismatch)
+    assert Verdict.PORT_MISMATCH is verdict(down=(REFUSED, REFUSED), **two, **mismatch, vips=0)
+    assert summary(Verdict.ENDPOINT_DOWN, down=(REFUSED,), **one) == (
+        "1 of 1 endpoints fail (1 refused), others dial 5 more"
+    )
+
+
 def test_a_node_that_was_given_up_explains_that_nothing_is_usable() -> None:
     facts: dict[str, Any] = {"usable": 0, "cause": "node/b", "shared": "node b is not ready"}
 

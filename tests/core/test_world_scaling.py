@@ -140,6 +140,24 @@ def test_a_proxy_that_follows_within_its_time_is_not_stale() -> None:
     assert alarms(story, at) == []
 
 
+def test_a_proxy_that_is_late_with_the_first_endpoint_races_with_no_removal() -> None:
+    """To zero and back: a SYN from before the rule is not translated, and times out (row 32)."""
+    story = standing(1, PODS[0])
+    story.store(workload(replicas=0), slice_of(leaving(PODS[0])))
+    story.run(1)
+    story.store(slice_of())
+    story.run(10)
+    at = story.now
+    story.store(workload(replicas=1), slice_of("10.0.1.1"))
+    story.answer = lambda dial, now: TIMEOUT if dial.edge.kind is Kind.SERVICE else CONNECTED
+    story.run(1.5)
+    story.answer = everything_connects
+    story.run(20)
+
+    assert alarms(story, at) == []
+    assert story.verdict() == "healthy"
+
+
 def test_a_port_that_is_added_gets_the_time_that_a_new_service_gets() -> None:
     """Its slices come a moment later, kube-proxy's rule another one: until then an unknown port
     of a ClusterIP times out. What was removed before it was there has nothing to do with it."""
@@ -193,3 +211,17 @@ def test_confirmations_that_an_outage_of_the_api_server_put_off_come_together() 
     story.run(20)
 
     assert {str(turn.new.verdict) for turn in story.turns if turn.at >= at} == {"denied"}
+
+
+def test_slices_that_empty_and_fill_again_at_once_are_no_outage() -> None:
+    """A watch that stood still tells "not ready" and "ready again" one after the other."""
+    story = standing(2, *PODS)
+    at = story.now
+    for _ in range(3):
+        story.store(slice_of(*(endpoint(pod, ready=False) for pod in PODS)))
+        story.run(0.9)
+        story.store(slice_of(*PODS))
+        story.run(5)
+
+    assert [turn.new.verdict for turn in story.turns if turn.at >= at] == []
+    assert story.verdict() == "healthy"
