@@ -11,6 +11,10 @@ from probe.core.verdicts import FAILING, Verdict
 
 DRAIN_FAILURES_KEPT = 100
 
+AFTERMATH_SECONDS = 10.0
+"""For so long after a port has failed otherwise its ClusterIP may still do so for the same reason:
+kube-proxy has yet to follow, and dials to a lost node are under way. Chosen: twice PROXY_SYNC."""
+
 UNREPLIED_SECONDS = 120.0
 """For so long conntrack keeps a SYN that nobody answered, with the backend that it was sent to
 (net.netfilter.nf_conntrack_tcp_timeout_syn_sent). A later dial that gets the same source port is
@@ -100,6 +104,8 @@ def _lay(
         book.clean_dials = clean + 1
     if result not in REMOVED or book.fallback or clean >= 3 * backends:
         return False
+    if at < book.accused_at + AFTERMATH_SECONDS:
+        return False
     found = rollouts.attribute([r for r in record.removals if r.at >= book.since], at)
     if found is None or _fails_by_itself(book) or _failed_already(book):
         return False
@@ -114,6 +120,7 @@ def confirm(book: PortBook, now: float) -> None:
     the removals'."""
     if _failed_already(book):
         book.drain_failures.clear()
+        book.accused_at = now
     if not book.laid:
         return
     if _failed_already(book) or _fails_by_itself(book):

@@ -162,7 +162,7 @@ class Resource:
         return self.group_version.partition("/")[0] if "/" in self.group_version else ""
 
     def path(self, namespace: str = "") -> str:
-        """The list's URL path, of one namespace if given; no namespace leads out of its place."""
+        """The list's URL path, of one namespace if given, quoted."""
         root = f"/apis/{self.group_version}" if self.group else f"/api/{self.group_version}"
         if namespace and self.namespaced:
             root = f"{root}/namespaces/{quote(namespace, safe='')}"

@@ -100,7 +100,8 @@ class PortBook:
     last changed under us, `moving_since` when they began to after they had long stayed the same.
     `laid` are failures laid to removals that are not confirmed to be theirs; `clean_dials` counts
     the ClusterIP's dials that connected one after the other since the last removed pod was gone;
-    `stray_timeout_at` is when one of them last timed out for another reason than a removal.
+    `stray_timeout_at` is when one of them last timed out for another reason than a removal,
+    `accused_at` when the port was last judged to fail otherwise.
     """
 
     implied: PortEdges
@@ -113,6 +114,7 @@ class PortBook:
     drain_failures: list[float] = field(default_factory=list)
     laid: tuple[Laid, ...] = ()
     stray_timeout_at: float = -inf
+    accused_at: float = -inf
     clean_dials: int = 0
     last_success: dict[Kind, float] = field(default_factory=dict)
     plan: CandidatePlan | None = None

@@ -122,6 +122,9 @@ def test_what_a_port_is_judged_to_be_explains_all_before_it() -> None:
 
     assert (book.laid, book.drain_failures) == ((), [])
     assert not dial(record, book, Result.REFUSED, NOW + 3)
+    book.judgement = Judgement(Verdict.HEALTHY, "")
+    assert not dial(record, book, Result.REFUSED, NOW + 1 + blame.AFTERMATH_SECONDS)
+    assert dial(record, book, Result.REFUSED, NOW + 2 + blame.AFTERMATH_SECONDS)
 
 
 def test_what_nobody_can_confirm_is_forgotten() -> None:

@@ -320,6 +320,7 @@ def test_a_resource_knows_its_path_and_its_group() -> None:
 
 
 def test_what_is_in_no_namespace_is_asked_for_as_a_whole() -> None:
+    assert kube.SERVICES.path("x/../y?a=1#") == "/api/v1/namespaces/x%2F..%2Fy%3Fa%3D1%23/services"
     assert kube.NODES.path("demo-app") == kube.NODES.path() == "/api/v1/nodes"
 
 

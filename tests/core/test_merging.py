@@ -37,6 +37,7 @@ def told(
     shown = list(edges) or [edge(node, "10.96.0.1", "service"), edge(node)]
     return {
         "service": {"namespace": "shop", "name": "cart"},
+        "spec": None,
         "sources": [{"node": node, "vantage": "pod"}],
         **judged,
         "dialed": 3,
