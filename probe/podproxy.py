@@ -17,6 +17,7 @@ from probe.core.kube import Resource
 from probe.core.meta import BadObject
 from probe.reflector import ApiError, Connection, Unreachable
 from probe.settings import Settings, SettingsError
+from probe.told import printable
 
 SELECTOR = "app.kubernetes.io/name=edgeprobe"
 """The label of the daemons' pods in deploy/probe.yaml."""
@@ -43,7 +44,20 @@ ANSWER_MAX = 256 * 2**20
 
 
 class Silent(Exception):
-    """A daemon does not answer; the text is the reason, half a sentence."""
+    """A daemon does not answer; the text is the reason, half a sentence, fit for a terminal: the
+    daemon's own words may be in it."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(printable(reason))
+
+
+class Forbidden(Silent):
+    """Who asks is forbidden to: by the API server, and then for all daemons, or by a pod that only
+    says the same. `refused` is the sentence of the first case."""
+
+    def __init__(self, refused: ApiError) -> None:
+        super().__init__(f"it is forbidden to ask it: {refused.message or refused.reason}")
+        self.refused = refused
 
 
 class Unknown(Exception):
@@ -130,7 +144,7 @@ class PodProxy:
         return list(found.facts)
 
     async def alive(self, pod: DaemonPod) -> None:
-        """Returns if the daemon answers at all. Raises Silent and ApiError."""
+        """Returns if the daemon answers at all. Raises Silent and Unknown."""
         await self.ask(pod, "/livez", seconds=LIVE_SECONDS)
 
     async def ask(
@@ -144,7 +158,7 @@ class PodProxy:
     ) -> bytes:
         """What the daemon answers, within `seconds`; one that is busy is asked again.
 
-        Raises Silent, Unknown, and ApiError if the API server does not let us ask.
+        Raises Silent, which is Forbidden where we may not ask, and Unknown.
         """
         if pod.fault:
             raise Silent(pod.fault)
@@ -176,10 +190,11 @@ def _refusal(status: Status, retry_after: float | None) -> ApiError:
 
 
 def _meaning(refused: ApiError, pod: DaemonPod) -> Exception:
-    """What a refusal means. The API server gives a reason with its own; the daemon gives none."""
+    """What a refusal means. The API server gives a reason with its own; the daemon gives none, but
+    what is no daemon may: what is said here holds for this pod only."""
     if refused.reason:
         if refused.code == HTTPStatus.FORBIDDEN:
-            return _forbidden("use pods/proxy", pod.namespace, refused)
+            return Forbidden(_forbidden("use pods/proxy", pod.namespace, refused))
         return Silent(f"the API server says: {refused.message or refused.reason}")
     match refused.code:
         case HTTPStatus.NOT_FOUND | HTTPStatus.METHOD_NOT_ALLOWED:

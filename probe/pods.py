@@ -22,7 +22,7 @@ async def look(connection: Connection, documents: list[Json]) -> list[str]:
     Of one Service always, of many only where something is wrong. What the API server does not let
     us see is left out of the documents.
     """
-    wanted = [d for d in documents if d.get("spec", {}).get("selector")]
+    wanted = [d for d in documents if (d.get("spec") or {}).get("selector")]
     if len(documents) > 1:
         wanted = [d for d in wanted if Verdict(d["verdict"]) is not Verdict.HEALTHY][:SERVICES]
     answers = await asyncio.gather(*(_behind(connection, document) for document in wanted))

@@ -1,23 +1,50 @@
-"""What another probe's documents must hold for us to read them; they may hold more.
+"""What another probe's documents must hold for us to read them; of what more they hold nothing is
+kept, and what an older one lacks has a default.
 
-A daemon may be older or newer than the command, and any pod may carry its label.
+A daemon may be older or newer than the command, and any pod may carry its label: no answer may
+stop the command, steer what it asks the API server, or write to the terminal as it likes.
 """
 
 import asyncio
 import zlib
 from collections.abc import Callable, Iterator
-from datetime import datetime
-from typing import Any
+from datetime import UTC, datetime
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import Meta
 
 from probe.core.edges import Family, Kind, ServiceKey
 from probe.core.verdicts import Verdict
 
+Name = Annotated[str, Meta(pattern=r"\A[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\Z")]
+"""A DNS-1123 label, as are the names of namespaces and Services. It becomes part of URLs."""
+
+LabelKey = Annotated[str, Meta(pattern=r"\A([-a-z0-9.]{1,253}/)?[-A-Za-z0-9_.]{1,63}\Z")]
+LabelValue = Annotated[str, Meta(pattern=r"\A[-A-Za-z0-9_.]{0,63}\Z")]
+"""The characters and lengths of labels (k8s.io/apimachinery validation.IsQualifiedName and
+IsValidLabelValue). They become a label selector, and nothing in them means more there."""
+
+Moment = Annotated[datetime, Meta(tz=True)]
+Count = Annotated[int, Meta(ge=0, le=2**53)]
+"""As far as JSON's readers agree on integers (RFC 8259, section 6)."""
+Number = Annotated[int, Meta(ge=0, le=65535)]
+Seconds = Annotated[float, Meta(ge=-1e9, le=1e9)]
+"""Thirty years: what is longer is no time that a probe measured. Arbitrary."""
+
+
+def _utc(moment: datetime) -> datetime:
+    """Raises ValueError and OverflowError for times that no clock tells: sums with those at the
+    ends of the calendar would fail."""
+    utc = moment.astimezone(UTC)
+    if not 1970 <= utc.year < 9999:
+        raise ValueError(f"the year {utc.year}")
+    return utc
+
 
 class Named(msgspec.Struct):
-    namespace: str
-    name: str
+    namespace: Name
+    name: Name
 
 
 class Source(msgspec.Struct):
@@ -26,8 +53,8 @@ class Source(msgspec.Struct):
 
 
 class Icmp(msgspec.Struct):
-    type: int
-    code: int
+    type: Number
+    code: Number
     offender: str | None = None
 
 
@@ -35,50 +62,60 @@ class Edge(msgspec.Struct, rename={"from_": "from"}):
     from_: str
     kind: Kind
     address: str
-    port: int
+    port: Number
     family: Family
     pod: str | None
     node: str | None
     state: str
     result: str | None
-    connect_seconds: float | None
-    syn_retransmits: int
+    connect_seconds: Seconds | None
+    syn_retransmits: Count
     icmp: Icmp | None
 
 
 class Port(msgspec.Struct):
     name: str
-    port: int
-    target_port: int | str
+    port: Number
+    target_port: Number | str
     verdict: Verdict
     summary: str
     edges: list[Edge]
 
 
 class Change(msgspec.Struct):
-    time: datetime
+    time: Moment
     kind: str
     object: str
     by: str | None
     detail: str
 
+    def __post_init__(self) -> None:
+        self.time = _utc(self.time)
 
-class Document(msgspec.Struct):
+
+class Spec(msgspec.Struct):
+    type: str = ""
+    cluster_ips: list[str] = []
+    selector: dict[LabelKey, LabelValue] = {}
+
+
+class Document(msgspec.Struct, kw_only=True):
     """A Service, as core/report.py tells it."""
 
     service: Named
+    spec: Spec | None = None
     sources: list[Source]
     verdict: Verdict
     summary: str
-    dialed: int
-    expected: int
+    dialed: Count
+    expected: Count
     ports: list[Port]
     changes: list[Change]
     advice: list[str]
 
 
 class Taken(Named):
-    ports: list[int]
+    ports: list[Number]
 
 
 class Cause(msgspec.Struct):
@@ -86,23 +123,38 @@ class Cause(msgspec.Struct):
     name: str
 
 
-class Incident(msgspec.Struct):
-    """As core/report.py tells it, as far as it takes to lay those of several nodes together."""
+class Incident(msgspec.Struct, kw_only=True):
+    """As core/report.py tells it. What it takes to lay those of several nodes together is there;
+    the rest may be missing."""
 
     id: str
+    state: str | None = None
     cause: Cause
     verdict: Verdict
+    first_verdict: Verdict | None = None
     worst_verdict: Verdict
     summary: str
     services: list[Taken]
-    service_count: int
-    opened: datetime
-    closed: datetime | None
-    seconds: float
-    flaps: int
+    service_count: Count
+    most_services: Count | None = None
+    opened: Moment
+    updated: Moment | None = None
+    closed: Moment | None
+    seconds: Seconds
+    quiet_since: Moment | None = None
+    evidence_away_since: Moment | None = None
+    flaps: Count
+    ending: str | None = None
     change: Change | None
     advice: list[str]
     node: str
+
+    def __post_init__(self) -> None:
+        self.opened = _utc(self.opened)
+        self.updated = self.updated and _utc(self.updated)
+        self.closed = self.closed and _utc(self.closed)
+        self.quiet_since = self.quiet_since and _utc(self.quiet_since)
+        self.evidence_away_since = self.evidence_away_since and _utc(self.evidence_away_since)
 
 
 class Services(msgspec.Struct):
@@ -113,18 +165,45 @@ class Unreadable(ValueError):
     """A document of another shape; the text is half a sentence."""
 
 
-def read(body: bytes, shape: type) -> dict[str, Any]:
-    """The document, if it has the shape. Raises Unreadable."""
-    _decoded(body, shape)
-    found: dict[str, Any] = msgspec.json.decode(body)
-    return found
+def read(body: bytes | msgspec.Raw, shape: type) -> dict[str, Any]:
+    """The document in the known shape, as JSON: times in UTC with a Z, and no control characters
+    in any text. Raises Unreadable."""
+    found: dict[str, Any] = msgspec.to_builtins(_decoded(body, shape))
+    return found if _harmless(bytes(body)) else _plain(found)
+
+
+def _harmless(body: bytes) -> bool:
+    """Whether no text of this JSON can hold more than printable ASCII: control characters are
+    written with a backslash (RFC 8259, section 7). To look through each text takes several
+    times as long as to decode them all (measured)."""
+    return body.isascii() and b"\\" not in body and b"\x7f" not in body
 
 
 def _decoded(body: bytes | msgspec.Raw, shape: type) -> Any:
     try:
         return msgspec.json.decode(body, type=shape)
-    except (ValueError, RecursionError) as wrong:
+    except (ValueError, OverflowError, RecursionError) as wrong:
         raise Unreadable(f"its answer is of another version, or none of ours: {wrong}") from None
+
+
+def _plain(value: Any) -> Any:
+    match value:
+        case str():
+            return printable(value)
+        case dict():
+            return {key: _plain(held) for key, held in value.items()}
+        case list():
+            return [_plain(held) for held in value]
+        case _:
+            return value
+
+
+def printable(text: str) -> str:
+    """The text with a replacement character for each that is none to be seen: those that steer a
+    terminal, end a line, or turn the direction of what follows."""
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() else "\ufffd" for each in text)
 
 
 EDGES_KEPT = 200_000
@@ -143,10 +222,10 @@ class Gathered:
         """Keeps what is wanted of one daemon's list, all or nothing. Raises Unreadable."""
         found: list[tuple[ServiceKey, bytes]] = []
         for raw in _decoded(body, Services).services:
-            service = _decoded(raw, Document).service
-            key = service.namespace, service.name
+            document = read(raw, Document)
+            key = document["service"]["namespace"], document["service"]["name"]
             if self._wanted(key):
-                found.append((key, zlib.compress(raw, 1)))
+                found.append((key, zlib.compress(msgspec.json.encode(document), 1)))
             await asyncio.sleep(0)
         for key, packed in found:
             self._packed.setdefault(key, []).append(packed)

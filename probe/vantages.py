@@ -13,7 +13,7 @@ import msgspec
 from probe.check import NAME, NotFound, Selection, chosen_services, not_found
 from probe.core.edges import ServiceKey
 from probe.core.merging import merged, merged_changes, merged_incidents
-from probe.podproxy import SELECTOR, DaemonPod, PodProxy, Silent, Unknown
+from probe.podproxy import SELECTOR, DaemonPod, Forbidden, PodProxy, Silent, Unknown
 from probe.reflector import ApiError, Connection, Unreachable
 from probe.settings import Settings
 from probe.told import Change, Document, Gathered, Incident, Unreadable, read
@@ -69,7 +69,7 @@ async def from_nodes(
         return await _all_services(proxy, pods, selection.namespace, chosen)
 
     async def check(pod: DaemonPod) -> Json:
-        return await _checked(proxy, pod, f"{selection.namespace}/{selection.name}")
+        return await _checked(proxy, pod, selection)
 
     answers, silent = await _from_each(proxy, pods, check)
     if not answers:
@@ -139,10 +139,11 @@ async def _from_each(
     ask: Callable[[DaemonPod], Awaitable[Told]],
     at_once: int = AT_ONCE,
 ) -> tuple[dict[str, Told], dict[str, str]]:
-    """The answers by node, and why the others gave none. Raises ApiError for all of them if the
-    API server forbids one, since it will forbid the others."""
+    """The answers by node, and why the others gave none. Raises ApiError if asking is forbidden
+    and nobody answers: where somebody does, not the API server forbids it but a single pod."""
     answers: dict[str, Told] = {}
     silent: dict[str, str] = {}
+    forbidden: list[ApiError] = []
     turn = asyncio.Semaphore(at_once)
 
     async def one(pod: DaemonPod) -> None:
@@ -152,27 +153,33 @@ async def _from_each(
                 answers[pod.node] = await ask(pod)
             except Silent as reason:
                 silent[pod.node] = str(reason)
+                if isinstance(reason, Forbidden):
+                    forbidden.append(reason.refused)
             except Unknown:
                 silent[pod.node] = UNKNOWN
 
-    try:
-        async with asyncio.TaskGroup() as group:
-            for pod in pods:
-                group.create_task(one(pod))
-    except* ApiError as refused:
-        raise refused.exceptions[0] from None
+    async with asyncio.TaskGroup() as group:
+        for pod in pods:
+            group.create_task(one(pod))
+    if forbidden and not answers and UNKNOWN not in silent.values():
+        raise forbidden[0]
     return answers, dict(sorted(silent.items()))
 
 
 UNKNOWN = "its daemon does not know the Service"
 
 
-async def _checked(proxy: PodProxy, pod: DaemonPod, where: str) -> Json:
-    """The Service, dialed anew by that daemon; as it stands, by one too old for that."""
+async def _checked(proxy: PodProxy, pod: DaemonPod, selection: Selection) -> Json:
+    """The Service, dialed anew by that daemon; as it stands, by one too old for that. Raises
+    Silent for another one: what we ask the API server next goes by the names in the answer."""
+    where = f"{selection.namespace}/{selection.name}"
     try:
-        return await _ask(proxy, pod, f"/api/v1/check/{where}", Document, method="POST")
+        found = await _ask(proxy, pod, f"/api/v1/check/{where}", Document, method="POST")
     except Unknown:
-        return await _ask(proxy, pod, f"/api/v1/services/{where}", Document)
+        found = await _ask(proxy, pod, f"/api/v1/services/{where}", Document)
+    if found["service"] != {"namespace": selection.namespace, "name": selection.name}:
+        raise Silent("it answers for another Service")
+    return found
 
 
 async def _ask(
@@ -184,7 +191,7 @@ async def _ask(
     *,
     method: str = "GET",
 ) -> Json:
-    """The daemon's answer, if it has the shape; it may have more. Raises Silent and Unknown."""
+    """The daemon's answer, as far as the shape goes. Raises Silent and Unknown."""
     return _read(
         await proxy.ask(pod, path, method=method, query=query, seconds=CHECK_SECONDS), shape
     )

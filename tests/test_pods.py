@@ -69,6 +69,7 @@ async def test_the_pods_of_the_selector_are_in_the_document(tmp_path: Path) -> N
 async def test_of_many_services_only_those_in_trouble_are_looked_at_and_not_too_many() -> None:
     answering = Answering()
     documents = [document("good", app="good"), document("odd", "lossy"), {"verdict": "lossy"}]
+    documents.append({**document("unspecified", "lossy"), "spec": None})
     documents += [document(f"bad-{n}", "lossy", app=f"{n}") for n in range(SERVICES + 5)]
 
     await looked(answering, *documents)

@@ -5,20 +5,105 @@ from typing import Any
 
 import pytest
 
-from probe.told import Document, Gathered, Unreadable, read
+from probe.told import Document, Gathered, Incident, Unreadable, read
 from tests.front import document, edge
 
 FINE = document("a")
+
+
+TIME = "2026-11-20T12:00:00Z"
+CHANGE = {"time": TIME, "kind": "scaled", "object": "Deployment", "by": None, "detail": ""}
+INCIDENT = {
+    "id": "1",
+    "cause": {"kind": "service", "name": "shop/cart"},
+    "verdict": "port_mismatch",
+    "worst_verdict": "port_mismatch",
+    "summary": "",
+    "services": [{"namespace": "shop", "name": "cart", "ports": [80]}],
+    "service_count": 1,
+    "opened": TIME,
+    "closed": None,
+    "seconds": 5.0,
+    "flaps": 0,
+    "change": None,
+    "advice": [],
+    "node": "a",
+}
+
+
+def changed(time: str) -> bytes:
+    return json.dumps({**FINE, "changes": [{**CHANGE, "time": time}]}).encode()
+
+
+def with_edge(**more: Any) -> bytes:
+    port = {**FINE["ports"][0], "edges": [{**edge("a"), **more}]}
+    return json.dumps({**FINE, "ports": [port]}).encode()
 
 
 def without(name: str) -> dict[str, Any]:
     return {key: value for key, value in FINE.items() if key != name}
 
 
-def test_a_document_is_read_with_what_we_do_not_know_of() -> None:
-    more = {**FINE, "spec": {"type": "ClusterIP"}}
+def test_of_a_document_is_kept_what_we_know_of() -> None:
+    more = {**FINE, "pods": 5, "policies": [], "edges": {}}
 
-    assert read(json.dumps(more).encode(), Document) == more
+    assert read(json.dumps(more).encode(), Document) == FINE
+
+
+def test_what_an_older_daemon_lacks_has_a_default() -> None:
+    bare = {**FINE, "spec": {"type": "ClusterIP"}}
+    filled = {"type": "ClusterIP", "cluster_ips": [], "selector": {}}
+
+    assert read(json.dumps(without("spec")).encode(), Document) == FINE
+    assert read(json.dumps(bare).encode(), Document)["spec"] == filled
+    told = read(with_edge(icmp={"type": 3, "code": 1}), Document)
+    assert told["ports"][0]["edges"][0]["icmp"] == {"type": 3, "code": 1, "offender": None}
+    incident = read(json.dumps(INCIDENT).encode(), Incident)
+    assert incident.items() >= INCIDENT.items()
+    assert (incident["state"], incident["updated"]) == (None, None)
+
+
+def test_what_a_daemon_of_ours_tells_of_an_incident_is_kept_whole() -> None:
+    counts = {"most_services": 1, "first_verdict": "port_mismatch", "state": "open", "ending": None}
+    times = {"updated": TIME, "quiet_since": TIME, "evidence_away_since": None}
+    whole = {**INCIDENT, **counts, **times, "change": CHANGE}
+
+    assert read(json.dumps(whole).encode(), Incident) == whole
+
+
+@pytest.mark.parametrize("name", ["opened", "closed", "updated"])
+def test_an_incident_without_a_time_zone_is_not_read(name: str) -> None:
+    with pytest.raises(Unreadable, match="timezone"):
+        read(json.dumps({**INCIDENT, name: "2026-11-20T12:00:00"}).encode(), Incident)
+
+
+@pytest.mark.parametrize(
+    ("written", "read_as"),
+    [
+        (TIME, TIME),
+        ("2026-01-01t00:00:00z", "2026-01-01T00:00:00Z"),
+        ("2026-01-01T01:30:00+01:30", "2026-01-01T00:00:00Z"),
+        ("2026-01-01T00:00:00.25Z", "2026-01-01T00:00:00.250000Z"),
+    ],
+)
+def test_times_are_told_in_utc_however_they_are_written(written: str, read_as: str) -> None:
+    assert read(changed(written), Document)["changes"][0]["time"] == read_as
+
+
+@pytest.mark.parametrize("raw", ["\x7f", "\x9b", "\u202e"])
+def test_what_json_need_not_escape_does_not_steer_it_either(raw: str) -> None:
+    body = json.dumps({**FINE, "summary": raw}, ensure_ascii=False).encode()
+
+    assert read(body, Document)["summary"] == "\ufffd"
+
+
+def test_no_text_steers_the_terminal() -> None:
+    said = {"summary": "fine\x1b[2J", "advice": ["a\r\nb", "\x9b1m\x7f", "\u202etxt", "caf\u00e9"]}
+
+    told = read(json.dumps({**FINE, **said}).encode(), Document)
+
+    assert told["summary"] == "fine\ufffd[2J"
+    assert told["advice"] == ["a\ufffd\ufffdb", "\ufffd1m\ufffd", "\ufffdtxt", "caf\u00e9"]
 
 
 @pytest.mark.parametrize(
@@ -29,11 +114,22 @@ def test_a_document_is_read_with_what_we_do_not_know_of() -> None:
         b"[]",
         b"[" * 100_000,
         b'"\xff"',
-        *(json.dumps(without(name)).encode() for name in FINE),
+        *(json.dumps(without(name)).encode() for name in FINE if name != "spec"),
         json.dumps({**FINE, "verdict": "cursed"}).encode(),
         json.dumps({**FINE, "dialed": "3"}).encode(),
         json.dumps({**FINE, "ports": [{**FINE["ports"][0], "edges": [{}]}]}).encode(),
-        json.dumps({**FINE, "changes": [{"time": "yesterday"}]}).encode(),
+        json.dumps({**FINE, "spec": 5}).encode(),
+        json.dumps({**FINE, "spec": {"selector": 3}}).encode(),
+        json.dumps({**FINE, "spec": {"selector": {"app": "a,b!=c"}}}).encode(),
+        json.dumps({**FINE, "dialed": 10**400}).encode(),
+        json.dumps({**FINE, "service": {"namespace": "x/../kube-system", "name": "a"}}).encode(),
+        json.dumps({**FINE, "service": {"namespace": "shop\n", "name": "a"}}).encode(),
+        with_edge(connect_seconds=1e300),
+        changed("yesterday"),
+        changed("2026-01-01T00:00:00"),
+        changed("0001-01-01T00:00:00+01:00"),
+        changed("0001-01-01T00:00:00Z"),
+        changed("9999-12-31T23:59:59Z"),
     ],
 )
 def test_what_is_of_another_shape_is_not_read(body: bytes) -> None:
@@ -57,9 +153,12 @@ async def test_lists_are_gathered_by_service() -> None:
     assert found[0][0]["ports"][0]["edges"] == [edge("a")]
 
 
-async def test_of_a_list_with_one_bad_document_nothing_is_kept() -> None:
+@pytest.mark.parametrize(
+    "bad", [{"service": {}}, {**FINE, "service": {"namespace": "..", "name": "cart"}}]
+)
+async def test_of_a_list_with_one_bad_document_nothing_is_kept(bad: dict[str, Any]) -> None:
     gathered = Gathered(lambda key: True)
     with pytest.raises(Unreadable):
-        await gathered.take(listed("a", bad={"service": {}}))
+        await gathered.take(listed("a", bad=bad))
 
     assert list(gathered.documents()) == []

@@ -2,6 +2,7 @@
 stand-ins that answer as no daemon of ours would."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
@@ -15,10 +16,10 @@ from probe import told as shapes
 from probe.check import BadSelector, NotFound, Selection
 from probe.core.merging import Json
 from probe.demo.manifests import deployment, namespace, service
-from probe.reflector import Unreachable
+from probe.reflector import ApiError, Unreachable
 from probe.sandbox.cluster import Cluster
 from probe.vantages import NoDaemons, incidents_from_nodes
-from tests.core.test_merging import told
+from tests.core.test_merging import change, told
 from tests.front import CART, Answer, Front, answering, document, edge, front, hangs, says
 from tests.running import until
 from tests.test_daemon import WEB, Watched, standing, watching
@@ -63,8 +64,10 @@ async def test_all_nodes_are_asked_for_what_is_so_now(tmp_path: Path) -> None:
         for watched in daemons:
             await until(partial(getattr, watched, "changes"))
         asked = await ahead.ask(WEB_OF)
+        own = daemons[0].daemon.service("demo-app", "web")
 
     assert healthy["verdict"] == "healthy"
+    assert own == shapes.read(json.dumps(own).encode(), shapes.Document)
     assert healthy["summary"].endswith("; seen from all 2 nodes")
     (found,) = asked.documents
     assert (asked.nodes, asked.silent) == (["a", "b"], {})
@@ -88,6 +91,7 @@ async def test_one_node_can_be_asked_and_history_comes_from_all(tmp_path: Path) 
         for watched in daemons:
             await until(partial(incidents, watched))
         history = await incidents_from_nodes(ahead.connection, ahead.settings, WEB_OF, 600)
+        (own,) = incidents(daemons[0])
         elsewhere = await incidents_from_nodes(
             ahead.connection, ahead.settings, Selection("shop"), 600
         )
@@ -95,6 +99,7 @@ async def test_one_node_can_be_asked_and_history_comes_from_all(tmp_path: Path) 
     assert asked.nodes == ["b"]
     assert {e["from"] for e in asked.documents[0]["ports"][0]["edges"]} == {"b"}
     (incident,) = history["incidents"]
+    assert own == shapes.read(json.dumps(own).encode(), shapes.Incident)
     assert (incident["verdict"], incident["state"]) == ("port_mismatch", "open")
     assert incident["nodes"] == history["nodes"] == ["a", "b"]
     assert [c["by"] for c in history["changes"] if c["kind"] == "service_edit"] == ["argocd"]
@@ -125,6 +130,10 @@ async def test_all_services_are_told_by_namespace_and_by_label(tmp_path: Path) -
             await ahead.ask(Selection("", selector="tier in (front"))
 
 
+OTHER = {"namespace": "kube-system", "name": "cart"}
+UNDATED = change("2026-11-20T12:00:00")
+
+
 async def test_who_does_not_answer_is_named_with_the_reason_and_hides_nobody(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -140,6 +149,10 @@ async def test_who_does_not_answer_is_named_with_the_reason_and_hides_nobody(
         await stands("broken", says({"error": "out of order"}, 500))
         await stands("strange", says({"service": {"name": "cart"}}))
         await stands("newer", says(told("newer", "possessed", edges=[edge("newer")])))
+        await stands("other", says({**document("other"), "service": OTHER}))
+        await stands("drawing", says({"error": "", "message": "\x1b[2Jhi"}, 500))
+        await stands("undated", says(told("undated", edges=[edge("a")], changes=[UNDATED])))
+        await stands("forbidding", says({"reason": "Forbidden", "message": "no\x07"}, 403))
         await stands("ignorant", says({"error": "there is no such thing"}, 404))
         ahead.pod("hanging", await stack.enter_async_context(answering(says({}), hangs)))
         ahead.pod("closed", 1)
@@ -151,12 +164,16 @@ async def test_who_does_not_answer_is_named_with_the_reason_and_hides_nobody(
     reasons = {
         "broken": "it answers 500 Internal Server Error",
         "closed": "the API server says: error trying to reach service: Cannot connect",
+        "drawing": "it answers 500 \ufffd[2Jhi",
+        "forbidding": "it is forbidden to ask it: no\ufffd",
         "hanging": "no answer within 2 s",
         "ignorant": "its daemon does not know the Service",
         "keyed": "it wants its key: set PROBE_API_KEY",
         "newer": "its answer is of another version, or none of ours: Invalid enum value",
+        "other": "it answers for another Service",
         "starting": "its pod edgeprobe-starting is Pending",
         "strange": "its answer is of another version, or none of ours: Object missing required",
+        "undated": "its answer is of another version, or none of ours: Expected `datetime` with a",
     }
     assert list(asked.silent) == list(reasons)
     for node, reason in reasons.items():
@@ -192,6 +209,42 @@ async def test_where_nobody_can_be_asked_it_says_what_to_do(tmp_path: Path) -> N
                 await ahead.ask(selection)
         with pytest.raises(Unreachable, match=", and 1 more do not answer"):
             await incidents_from_nodes(ahead.connection, ahead.settings, CART, 60)
+
+
+async def test_asking_is_forbidden_to_us_only_if_nobody_answers(tmp_path: Path) -> None:
+    refuses = says({"kind": "Status", "reason": "Forbidden", "message": "no"}, 403)
+    async with (
+        front(tmp_path) as ahead,
+        answering(refuses, refuses) as refusing,
+        answering(says({"error": "no"}, 404)) as ignorant,
+        answering(says(document("c"))) as fine,
+    ):
+        ahead.pod("a", refusing)
+        with pytest.raises(ApiError, match="forbids us to use pods/proxy in namespace edgeprobe"):
+            await ahead.ask()
+        ahead.pod("b", ignorant)
+        with pytest.raises(NotFound):
+            await ahead.ask()
+        ahead.pod("c", fine)
+        asked = await ahead.ask()
+
+    assert asked.nodes == ["c"]
+    assert asked.silent["a"] == "it is forbidden to ask it: no"
+
+
+async def test_a_list_that_leads_elsewhere_makes_its_node_silent(tmp_path: Path) -> None:
+    outside = {"namespace": "x/../kube-system/services/http:victim:80/proxy/?all=1#", "name": "a"}
+    async with (
+        front(tmp_path) as ahead,
+        answering(says({"services": [document("a")]})) as fine,
+        answering(says({"services": [{**document("b"), "service": outside}]})) as bad,
+    ):
+        ahead.pod("a", fine)
+        ahead.pod("b", bad)
+        asked = await ahead.ask(Selection(""))
+
+    assert (asked.nodes, list(asked.silent)) == (["a"], ["b"])
+    assert asked.documents == [document("a")]
 
 
 async def test_a_service_that_no_daemon_knows_is_not_there_or_not_watched(tmp_path: Path) -> None:
