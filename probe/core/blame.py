@@ -6,7 +6,7 @@ from probe.core import rollouts
 from probe.core.health import Level
 from probe.core.ledger import PortBook, ServiceRecord, Track
 from probe.core.results import FAILURES, Result
-from probe.core.rollouts import REMOVAL_WINDOW, SERVICE_EDIT_SECONDS, Laid, Phase, Rollout
+from probe.core.rollouts import REMOVAL_WINDOW, SERVICE_EDIT_SECONDS, Laid, Phase, Removal, Rollout
 from probe.core.verdicts import FAILING, Verdict
 
 DRAIN_FAILURES_KEPT = 100
@@ -78,40 +78,34 @@ def cluster_ip(
     it. While this dial `waited` for its answer we made no other, so that much more may have gone
     unseen.
     """
-    laid = _lay(record, book, result, at, period, running, waited=waited)
-    if result is Result.TIMEOUT and not laid:
-        book.stray_timeout_at = at
-    return laid
-
-
-def _lay(
-    record: ServiceRecord,
-    book: PortBook,
-    result: Result,
-    at: float,
-    period: float,
-    running: Sequence[Rollout],
-    *,
-    waited: float,
-) -> bool:
-    if not record.removals:
-        return False
-    if result is Result.TIMEOUT and at - book.stray_timeout_at < UNREPLIED_SECONDS:
-        return False
     backends = (len(book.hinted) or book.leading) + 1
-    clean, book.clean_dials = book.clean_dials, 0
-    if result is Result.CONNECTED and not record.terminating:
-        book.clean_dials = clean + 1
-    if result not in REMOVED or book.fallback or clean >= 3 * backends:
-        return False
-    if at < book.accused_at + AFTERMATH_SECONDS:
-        return False
-    found = rollouts.attribute([r for r in record.removals if r.at >= book.since], at)
-    if found is None or _fails_by_itself(book) or _failed_already(book):
+    clean = _clean_dials(record, book, result)
+    found = _removal(record, book, result, at) if clean < 3 * backends else None
+    if found is None:
+        book.stray_timeout_at = at if result is Result.TIMEOUT else book.stray_timeout_at
         return False
     error = rollouts.error_bar(backends, 1 / period) + waited
     book.laid = (*book.laid[1 - DRAIN_FAILURES_KEPT :], Laid(at, found, error, tuple(running)))
     return True
+
+
+def _clean_dials(record: ServiceRecord, book: PortBook, result: Result) -> int:
+    """How many dials before this one connected in a row since the last removed pod was gone."""
+    before, book.clean_dials = book.clean_dials, 0
+    if record.removals and result is Result.CONNECTED and not record.terminating:
+        book.clean_dials = before + 1
+    return before
+
+
+def _removal(record: ServiceRecord, book: PortBook, result: Result, at: float) -> Removal | None:
+    """The removal that may explain this failed dial, if nothing else does."""
+    muted = result is Result.TIMEOUT and at - book.stray_timeout_at < UNREPLIED_SECONDS
+    aftermath = at < book.accused_at + AFTERMATH_SECONDS
+    if result not in REMOVED or book.fallback or muted or aftermath:
+        return None
+    if _fails_by_itself(book) or _failed_already(book):
+        return None
+    return rollouts.attribute([r for r in record.removals if r.at >= book.since], at)
 
 
 def confirm(book: PortBook, now: float) -> None:

@@ -33,47 +33,29 @@ def evidence(
 ) -> Evidence:
     """What judge() needs to know of this Service port at this moment; `workloads` are those whose
     pods the Service selects."""
-    service = record.service
-    led = [t for t in book.tracks.values() if book.leads_to(t.edge)]
-    endpoints = [t for t in led if not _leaves(t, around)]
-    vips = [t for t in book.of_kind(Kind.SERVICE) if book.connects(t.edge)]
-    tracks = (*endpoints, *vips)
-    states = {t.edge: state(t, record, book, view) for t in tracks}
-    dialed = [t for t in endpoints if _tells(states[t.edge])]
-    down = [t for t in dialed if states[t.edge] is State.DOWN]
-    behind = [t for t in vips if _tells_nothing(t, endpoints, book, view)]
-    vip_down = [t for t in vips if states[t.edge] is State.DOWN and t not in behind]
+    service, seen = record.service, _Seen(record, book, view, around)
+    endpoints, vips = seen.endpoints, seen.vips
     if book.anywhere:
-        cause, shared = _shared(down or vip_down, paths, around)
+        cause, shared = _shared(seen.down or seen.vip_down, paths, around)
     else:
         cause, shared = _emptied(record, book, around)
-    asked = list(book.of_kind(Kind.CANDIDATE))
     faults = [t.fault for t in book.tracks.values() if t.fault is not None]
     barred = sum(book.leads_to(edge) for edge in book.implied.barred)
     return Evidence(
         target_port=_target_port(book, endpoints),
         usable=book.anywhere,
         expected=len(endpoints),
-        dialed=len(dialed),
-        up=sum(states[t.edge] is State.UP for t in dialed),
-        down=_results(down, view),
-        undecided=sum(
-            states[t.edge] is State.FAILING or (t.outcome is None and t.fault is None)
-            for t in endpoints
-        )
-        + sum(t.outcome is None and t.fault is None for t in vips)
-        + sum(states[t.edge] in (State.UP, State.DOWN) and book.outran(t) for t in tracks)
-        + sum(states[t.edge] is State.DOWN and not down for t in behind)
-        + len(book.laid)
-        + (not book.anywhere and view.now - book.moved_at < EMPTY_PATIENCE)
-        + sum(paths.in_doubt(t) for t in down),
-        settling=sum(states[t.edge] is State.EXCLUDED for t in endpoints),
-        failing_new=sum(states[t.edge] is State.EXCLUDED and _fails(t) for t in endpoints),
+        dialed=len(seen.dialed),
+        up=seen.count(endpoints, State.UP),
+        down=_results(seen.down, view),
+        undecided=seen.undecided() + sum(paths.in_doubt(t) for t in seen.down),
+        settling=seen.count(endpoints, State.EXCLUDED),
+        failing_new=seen.count(filter(_fails, endpoints), State.EXCLUDED),
         vips=len(vips),
-        vips_dialed=sum(_tells(states[t.edge]) for t in vips),
-        vip_down=_results(vip_down, view),
+        vips_dialed=sum(map(seen.tells, vips)),
+        vip_down=_results(seen.vip_down, view),
         candidates=candidates(record, book),
-        candidates_pending=any(t.outcome is None for t in asked),
+        candidates_pending=any(t.outcome is None for t in book.of_kind(Kind.CANDIDATE)),
         invalid=tuple(found.text for found in book.implied.invalid),
         local_faults=len(faults),
         local_fault_detail=faults[0].detail if faults else "",
@@ -89,16 +71,58 @@ def evidence(
         recent_dials=book.recent_dials,
         recent_retransmits=book.recent_retransmits,
         undialed=barred,
-        elsewhere=book.leading - len(led) - barred,
-        details=tuple(_sentence(t) for t in (*down, *vip_down) if t.outcome),
+        elsewhere=book.leading - len(seen.led) - barred,
+        details=tuple(_sentence(t) for t in (*seen.down, *seen.vip_down) if t.outcome),
         removed_ago=view.now - max((r.at for r in record.removals), default=-inf),
         answered_ago=view.now - book.last_success.get(Kind.SERVICE, view.now),
         node=paths.own,
         cause=cause,
         shared=shared,
         mesh=around.mesh_of_service(service, workloads),
-        policies=_policies(record, down, around, workloads),
+        policies=_policies(record, seen.down, around, workloads),
     )
+
+
+class _Seen:
+    """The edges of one port that count, with their states at this moment."""
+
+    def __init__(
+        self, record: ServiceRecord, book: PortBook, view: View, around: Surroundings
+    ) -> None:
+        self._book, self._view = book, view
+        self.led = [t for t in book.tracks.values() if book.leads_to(t.edge)]
+        self.endpoints = [t for t in self.led if not _leaves(t, around)]
+        self.vips = [t for t in book.of_kind(Kind.SERVICE) if book.connects(t.edge)]
+        self._tracks = (*self.endpoints, *self.vips)
+        self._states = {t.edge: state(t, record, book, view) for t in self._tracks}
+        self.dialed = [t for t in self.endpoints if self.tells(t)]
+        self.down = [t for t in self.dialed if self._is(t, State.DOWN)]
+        self._behind = [t for t in self.vips if _tells_nothing(t, self.endpoints, book, view)]
+        self.vip_down = [t for t in self.vips if self._is(t, State.DOWN) and t not in self._behind]
+
+    def _is(self, track: Track, *states: State) -> bool:
+        return self._states[track.edge] in states
+
+    def tells(self, track: Track) -> bool:
+        """Whether the edge's dials say something."""
+        return not self._is(track, State.EXCLUDED, State.UNKNOWN)
+
+    def count(self, tracks: Iterable[Track], *states: State) -> int:
+        return sum(self._is(track, *states) for track in tracks)
+
+    def undecided(self) -> int:
+        """How much is under way that may decide otherwise: dials that confirm, first ones, those
+        that a turn has outrun, and what kube-proxy has yet to follow."""
+        book, view = self._book, self._view
+        told = (State.UP, State.DOWN)
+        return (
+            self.count(self.endpoints, State.FAILING)
+            + sum(t.outcome is None and t.fault is None for t in self._tracks)
+            + sum(self._is(t, *told) and book.outran(t) for t in self._tracks)
+            + (0 if self.down else self.count(self._behind, State.DOWN))
+            + len(book.laid)
+            + (not book.anywhere and view.now - book.moved_at < EMPTY_PATIENCE)
+        )
 
 
 def _tells_nothing(vip: Track, endpoints: list[Track], book: PortBook, view: View) -> bool:
@@ -126,10 +150,6 @@ def _target_port(book: PortBook, endpoints: list[Track]) -> str:
 
 def _fails(track: Track) -> bool:
     return track.outcome is not None and track.outcome.result in FAILURES
-
-
-def _tells(found: State) -> bool:
-    return found not in (State.EXCLUDED, State.UNKNOWN)
 
 
 def _results(tracks: list[Track], view: View) -> tuple[Result, ...]:
