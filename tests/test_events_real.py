@@ -16,8 +16,8 @@ from probe.core.verdicts import Judgement, Verdict
 from probe.events import REFRESH_SECONDS, Poster
 from probe.reflector import connect
 from tests.cluster.apiserver import Cluster, real_cluster
+from tests.posting import AWHILE, CUT_OFF, HASTE, WEB, Desk, others_first
 from tests.running import kubectl, until
-from tests.test_events import AWHILE, CUT_OFF, HASTE, WEB, Desk, others_first
 
 pytestmark = [pytest.mark.slow, pytest.mark.apiserver]
 
