@@ -7,6 +7,7 @@ incidents are told by its pods, at their own pace.
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -108,8 +109,10 @@ def connected(pod: shipped.DaemonPod, there: str) -> bool:
 async def test_a_restart_of_the_daemonset_is_no_incident(cluster: Cluster) -> None:
     before = await shipped.pods(cluster)
     async with shipped.vantages(cluster, before) as old:
-        for daemon in old:
-            await Told(daemon, SPACE, "web").becomes("healthy")
+        for daemon in old:  # they came with these Services, before the pods were ready
+            for name in ("web", "careless"):
+                await Told(daemon, SPACE, name).becomes("healthy")
+        began = datetime.now(UTC).isoformat()
         await cluster.kubectl("rollout", "restart", "daemonset/edgeprobe", "-n", shipped.SPACE)
         await cluster.rolled_out("daemonset/edgeprobe", shipped.SPACE)
         after = await shipped.pods(cluster)
@@ -118,7 +121,9 @@ async def test_a_restart_of_the_daemonset_is_no_incident(cluster: Cluster) -> No
             for daemon in new:
                 await without_a_failure(daemon)
             await asyncio.gather(*(daemon.command.process.wait() for daemon in old))
-            for daemon in (*old, *new):
+            for daemon in old:
+                assert verdicts(daemon, since=began) <= HARMLESS
+            for daemon in new:
                 assert verdicts(daemon) <= HARMLESS
 
 
@@ -129,9 +134,10 @@ async def without_a_failure(daemon: Daemon) -> None:
     await until(lambda: "healthy" in verdicts(daemon))
 
 
-def verdicts(daemon: Daemon) -> set[str]:
-    """All that its log tells so far."""
-    return {each["verdict"] for each in daemon.command.records if "verdict" in each}
+def verdicts(daemon: Daemon, since: str = "") -> set[str]:
+    """All that its log tells so far, since that time of day."""
+    told = (each for each in daemon.command.records if "verdict" in each)
+    return {each["verdict"] for each in told if each["time"] >= since}
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
