@@ -35,10 +35,8 @@ def evidence(
     pods the Service selects."""
     service, seen = record.service, _Seen(record, book, view, around)
     endpoints, vips = seen.endpoints, seen.vips
-    if book.anywhere:
-        cause, shared = _shared(seen.down or seen.vip_down, paths, around)
-    else:
-        cause, shared = _emptied(record, book, around)
+    down = seen.down or seen.vip_down
+    told = _shared(down, paths, around) if book.anywhere else _emptied(record, book, around)
     faults = [t.fault for t in book.tracks.values() if t.fault is not None]
     barred = sum(book.leads_to(edge) for edge in book.implied.barred)
     return Evidence(
@@ -76,8 +74,8 @@ def evidence(
         removed_ago=view.now - max((r.at for r in record.removals), default=-inf),
         answered_ago=view.now - book.last_success.get(Kind.SERVICE, view.now),
         node=paths.own,
-        cause=cause,
-        shared=shared,
+        cause=told[0],
+        shared=told[1],
         mesh=around.mesh_of_service(service, workloads),
         policies=_policies(record, seen.down, around, workloads),
     )
