@@ -10,22 +10,27 @@ https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
-from itertools import product
+from itertools import islice, product
 from typing import NamedTuple
 
 from probe.core.edges import Family, Kind
 from probe.core.health import State
-from probe.core.ledger import CountKey, PortBook
+from probe.core.ledger import CountKey, PortBook, Track
 from probe.core.mirror import Mirror
 from probe.core.results import Result
 from probe.core.rollouts import Phase
-from probe.core.survey import States, Survey
-from probe.core.verdicts import Verdict
+from probe.core.survey import States, Survey, SurveyedPort
+from probe.core.verdicts import FAILING, Verdict
 
 SHAPES_KEPT = 1024
 """Service ports whose edges are in the same states share their lines: a few hundred different ones
 are usual, and so many take 2.5 MiB (measured)."""
+
+ENDPOINTS_SHARE = 10
+"""At most one series in so many is that of an endpoint which is down: their addresses come and go
+with the pods, and an outage has thousands. Chosen."""
 
 DIALS: dict[CountKey, str] = {
     (kind, family, result, phase): (
@@ -40,45 +45,107 @@ KINDS = {kind: f',kind="{kind}"}} ' for kind in Kind}
 class _Shape(NamedTuple):
     """What the states of a Service port's edges say, as ends of lines.
 
-    `zeros` are counts that make the first success and refusal visible to rate().
+    `zeros` are counts that make the first success and refusal visible to rate(); `series` are those
+    that every Service port of this shape has: its verdict, `up`, `edges` and its retransmits.
     """
 
     kinds: Sequence[Kind]
     zeros: Mapping[CountKey, int]
     up: Sequence[str]
     edges: Sequence[str]
+    series: int
 
 
 class _Port(NamedTuple):
-    """One Service port: its own labels without the closing brace, what is known of it."""
+    """One Service port: its own labels without the closing brace, what is known of it, those of
+    its endpoints that are down; the series that it had at the beginning, and if it fails."""
 
     labels: str
     book: PortBook
     shape: _Shape
+    down: Sequence[Track]
+    series: int
+    failing: bool
 
 
 Ends = Callable[[_Port, float], Iterable[str]]
 """What follows a Service port's labels on each of its lines, given Unix time minus ours."""
 
 
-def services(survey: Survey, node: str, epoch: float) -> Iterator[str]:
+@dataclass(slots=True)
+class Series:
+    """How many series of Service ports and endpoints a page holds, and how many it leaves out."""
+
+    exported: int = 0
+    dropped: int = 0
+
+
+def services(
+    survey: Survey, node: str, epoch: float, limit: int, series: Series, *, openmetrics: bool
+) -> Iterator[str]:
     """Each family of the Service ports; takes the survey to its end first.
 
-    `epoch` is the Unix time (seconds) at which our monotonic one was 0.
+    `epoch` is the Unix time (seconds) at which our monotonic one was 0. At most `limit` series
+    are told, those of failing ports first; `series` is filled in with how many were.
     """
     ports: list[_Port] = []
     for found in survey.walk():
         if found is not None:
-            shape = _shape(tuple(found.states.items()))
-            ports.append(_Port(_labels(node, found.book), found.book, shape))
+            ports.append(_port(node, found))
         yield ""
+    ports, endpoints = _fitting(ports, limit, series)
     for name, kind, text, ends in _FAMILIES:
-        yield _head(name, kind, text)
+        yield _head(name, kind, text, openmetrics)
         for port in ports:
             yield f"{name}{{{port.labels}".join(("", *ends(port, epoch)))
+    name = "edgeprobe_endpoint_up"
+    yield _head(name, "gauge", "0 for an endpoint that is down; there is none of the others.")
+    down = ((port, track) for port in ports for track in port.down)
+    for port, track in islice(down, endpoints):
+        pod = track.endpoint.pod if track.endpoint is not None else ""
+        yield f'{name}{{{port.labels},pod="{_escape(pod)}",address="{track.edge.place}"}} 0\n'
 
 
-def rollouts(mirror: Mirror, node: str) -> Iterator[str]:
+def _port(node: str, found: SurveyedPort) -> _Port:
+    book, shape = found.book, _shape(tuple(found.states.items()))
+    failing = book.judgement.verdict in FAILING and not book.judgement.on_purpose
+    counts, succeeded = book.counts, book.last_success
+    told = shape.series + len(counts) + len(succeeded) - (Kind.CANDIDATE in succeeded) + failing
+    for key in shape.zeros:
+        told += key not in counts
+    return _Port(_labels(node, book), book, shape, found.down, told, failing)
+
+
+def _fitting(ports: list[_Port], limit: int, series: Series) -> tuple[list[_Port], int]:
+    """The ports that fit, and how many endpoints that are down. The latter come behind the failing
+    ports, before the others; of equals those that were found first, so that they stay the same."""
+    down = sum(len(port.down) for port in ports)
+    wanted = sum(port.series for port in ports)
+    if wanted + down <= limit and down <= limit // ENDPOINTS_SHARE:
+        series.exported = wanted + down
+        return ports, down
+    kept: list[_Port] = []
+    left = limit - _take((port for port in ports if port.failing), limit, kept)
+    endpoints = min(sum(len(port.down) for port in kept), limit // ENDPOINTS_SHARE, left)
+    left -= endpoints
+    left -= _take((port for port in ports if not port.failing), left, kept)
+    series.exported = limit - left
+    series.dropped = wanted + down - series.exported
+    return kept, endpoints
+
+
+def _take(ports: Iterable[_Port], limit: int, kept: list[_Port]) -> int:
+    """Keeps those that fit, up to the first that does not; their series."""
+    used = 0
+    for port in ports:
+        if used + port.series > limit:
+            break
+        used += port.series
+        kept.append(port)
+    return used
+
+
+def rollouts(mirror: Mirror, node: str, *, openmetrics: bool) -> Iterator[str]:
     """Each family of the workloads: thousands roll out at once when all are restarted."""
     running = list(mirror.rollouts.items())
     name = "edgeprobe_rollout_in_progress"
@@ -96,14 +163,16 @@ def rollouts(mirror: Mirror, node: str) -> Iterator[str]:
     for workload, seconds in drains.items():
         yield f"{name}{{{_workload(node, workload)}}} {seconds}\n"
     name = "edgeprobe_rollout_failed_dials_total"
-    yield _head(name, "counter", "ClusterIP dials that failed during rollouts.")
+    yield _head(name, "counter", "ClusterIP dials that failed during rollouts.", openmetrics)
     for (workload, service, result), count in list(mirror.rollout_failures.items()):
         labels = f'{_workload(node, workload)},service="{_escape(service)}",result="{result}"'
         yield f"{name}{{{labels}}} {count}\n"
 
 
-def _head(name: str, kind: str, text: str) -> str:
-    return f"# HELP {name} {text}\n# TYPE {name} {kind}\n"
+def _head(name: str, kind: str, text: str, openmetrics: bool = False) -> str:
+    """A family's head; OpenMetrics names a counter without the suffix of its samples."""
+    family = name.removesuffix("_total") if openmetrics else name
+    return f"# HELP {family} {text}\n# TYPE {family} {kind}\n"
 
 
 def _labels(node: str, book: PortBook) -> str:
@@ -131,18 +200,21 @@ def _shape(items: tuple[tuple[tuple[Kind, Family, State], int], ...]) -> _Shape:
     found = list(dict.fromkeys((kind, family) for kind, family, _ in states))
     kinds = sorted({kind for kind, _ in found})
     dialed = product(found, (Result.CONNECTED, Result.REFUSED))
+    up = [
+        f',kind="{kind}",family="{family}"}} {int((kind, family, State.DOWN) not in states)}\n'
+        for kind, family in found
+    ]
+    edges = [
+        f',kind="{kind}",state="{state}"}} '
+        f"{sum(states.get((kind, family, state), 0) for family in Family)}\n"
+        for kind, state in product(kinds, State)
+    ]
     return _Shape(
         kinds,
         {(kind, family, result, Phase.STEADY): 0 for (kind, family), result in dialed},
-        [
-            f',kind="{kind}",family="{family}"}} {int((kind, family, State.DOWN) not in states)}\n'
-            for kind, family in found
-        ],
-        [
-            f',kind="{kind}",state="{state}"}} '
-            f"{sum(states.get((kind, family, state), 0) for family in Family)}\n"
-            for kind, state in product(kinds, State)
-        ],
+        up,
+        edges,
+        1 + len(up) + len(edges) + len(kinds),
     )
 
 
@@ -161,6 +233,17 @@ def _edges(port: _Port, epoch: float) -> Iterable[str]:
 
 def _verdict(port: _Port, epoch: float) -> Iterable[str]:
     return VERDICTS[port.book.judgement.verdict]
+
+
+def _verdict_info(port: _Port, epoch: float) -> Iterable[str]:
+    if not port.failing:
+        return ()
+    judged, target = port.book.judgement, port.book.implied.port.target_port
+    candidate = "" if judged.port is None else judged.port
+    return [
+        f',verdict="{judged.verdict}",target_port="{_escape(str(target))}",'
+        f'candidate="{candidate}",cause="{_escape(judged.cause)}"}} 1\n'
+    ]
 
 
 def _retransmits(port: _Port, epoch: float) -> Iterable[str]:
@@ -195,6 +278,13 @@ _FAMILIES: tuple[tuple[str, str, str, Ends], ...] = (
         "gauge",
         "1 for the verdict that holds for the Service port.",
         _verdict,
+    ),
+    (
+        "edgeprobe_verdict_info",
+        "gauge",
+        "1 for a failing Service port, unless on purpose: its targetPort, the port that accepts "
+        "instead, what it fails of together with others.",
+        _verdict_info,
     ),
     (
         "edgeprobe_syn_retransmits_total",

@@ -17,6 +17,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from probe.core.schedule import Budget
+from probe.negotiation import OPENMETRICS, TEXT, takes_gzip, takes_openmetrics
 from probe.timeslice import sliced
 
 API_RATE = 10.0
@@ -36,7 +37,7 @@ KEY_HEADER = "X-Edgeprobe-Key"
 
 LINKED = (
     *("/metrics", "/livez", "/readyz"),
-    *("/api/v1/services", "/api/v1/incidents", "/api/v1/changes"),
+    *("/api/v1/services", "/api/v1/incidents", "/api/v1/changes", "/api/v1/rollouts"),
 )
 """What the page at / leads to."""
 
@@ -61,8 +62,8 @@ class Answers(Protocol):
     def ready(self) -> NotReady:
         """Nothing, or the reasons for not being ready yet."""
 
-    def metrics(self) -> AsyncIterator[bytes]:
-        """The page for Prometheus, piece by piece."""
+    def metrics(self, *, openmetrics: bool) -> AsyncIterator[bytes]:
+        """The page for Prometheus, piece by piece; as OpenMetrics if that is asked for."""
 
     def services(self, namespace: str) -> Json:
         """Those of a namespace, "" for all. An iterator may stand for a list: its items are then
@@ -80,13 +81,21 @@ class Answers(Protocol):
     def changes(self, since: float | None, namespace: str, service: str) -> Json:
         """As incidents."""
 
+    def rollouts(
+        self,
+        since: float | None,
+        namespace: str,
+        service: str,
+        workload: tuple[str, str] | None,
+    ) -> Json:
+        """As incidents, or those of a workload by kind and name."""
+
 
 class Server:
     """Serves until closed. `port` is the one really bound, for those who asked for port 0."""
 
-    def __init__(self, answers: Answers, *, content_type: str, api_key: str = "") -> None:
+    def __init__(self, answers: Answers, *, api_key: str = "") -> None:
         self._answers = answers
-        self._content_type = content_type
         self._key = api_key.encode()
         self._budget = Budget(API_RATE, API_BURST)
         self._runner: web.AppRunner | None = None
@@ -115,6 +124,7 @@ class Server:
         app.router.add_post("/api/v1/check/{namespace}/{name}", self._check)
         app.router.add_get("/api/v1/incidents", self._json(self._incidents))
         app.router.add_get("/api/v1/changes", self._json(self._changes))
+        app.router.add_get("/api/v1/rollouts", self._json(self._rollouts))
         return app
 
     @web.middleware
@@ -156,7 +166,9 @@ class Server:
         return web.Response(text=text, status=503 if reasons else 200)
 
     async def _metrics(self, request: web.Request) -> web.StreamResponse:
-        return await _streamed(request, self._answers.metrics(), self._content_type, gzip=True)
+        openmetrics = takes_openmetrics(request.headers.get("Accept", ""))
+        page = self._answers.metrics(openmetrics=openmetrics)
+        return await _streamed(request, page, OPENMETRICS if openmetrics else TEXT, gzip=True)
 
     def _services(self, request: web.Request) -> Json:
         return self._answers.services(request.query.get("namespace", ""))
@@ -172,6 +184,9 @@ class Server:
 
     def _changes(self, request: web.Request) -> Json:
         return self._answers.changes(*_scope(request))
+
+    def _rollouts(self, request: web.Request) -> Json:
+        return self._answers.rollouts(*_scope(request), _workload(request))
 
     async def _check(self, request: web.Request) -> web.StreamResponse:
         try:
@@ -206,6 +221,20 @@ def _scope(request: web.Request) -> tuple[float | None, str, str]:
     query = request.query
     since = _seconds(query["since"]) if "since" in query else None
     return since, query.get("namespace", ""), query.get("service", "")
+
+
+WORKLOADS = {kind.lower(): kind for kind in ("Deployment", "StatefulSet", "DaemonSet")}
+
+
+def _workload(request: web.Request) -> tuple[str, str] | None:
+    """Kind and name, None for any. Raises Amiss."""
+    text = request.query.get("workload")
+    if text is None:
+        return None
+    kind, _, name = text.partition("/")
+    if kind.lower() not in WORKLOADS or not name:
+        raise Amiss(f"workload={text}: must be a kind and a name, such as Deployment/web")
+    return WORKLOADS[kind.lower()], name
 
 
 def _seconds(text: str) -> float:
@@ -250,16 +279,6 @@ async def _taking_turns(pieces: Iterator[str]) -> AsyncIterator[bytes]:
     for part in sliced(pieces):
         yield part
         await asyncio.sleep(0)
-
-
-def takes_gzip(accepted: str) -> bool:
-    """Whether an Accept-Encoding header names gzip, with a weight above 0 (RFC 9110, 12.5.3)."""
-    for coding in accepted.lower().split(","):
-        name, *parameters = (part.strip() for part in coding.split(";"))
-        if name == "gzip":
-            weights = [p.partition("=")[2].strip() for p in parameters if p.startswith("q")]
-            return not any(weight.strip("0") in ("", ".") for weight in weights)
-    return False
 
 
 async def _streamed(

@@ -89,6 +89,12 @@ class Settings(BaseSettings):
     max_dials_per_second: float = Field(
         1000.0, ge=1, le=100000, description="Most dials begun per second by this daemon."
     )
+    max_series: int = Field(
+        50_000,
+        ge=100,
+        description="Most series of Service ports and endpoints on /metrics; what fails comes "
+        "first, edgeprobe_series counts the rest.",
+    )
     close: Literal["auto", "fin", "rst"] = Field(
         "auto",
         description="How connections are closed; auto: by FIN, by RST where FIN would leave much.",
@@ -149,6 +155,7 @@ class Settings(BaseSettings):
 
     @field_validator(
         *("interval", "timeout", "settle", "linger", "max_in_flight", "max_dials_per_second"),
+        "max_series",
         mode="before",
     )
     @classmethod

@@ -14,10 +14,10 @@ import aiohttp
 import pytest
 
 from probe import server as served
+from probe.negotiation import OPENMETRICS, TEXT
 from probe.server import API_BURST, API_RATE, KEY_HEADER, LINKED, Busy, Server
 
 PAGE = b'edgeprobe_build_info{node="a"} 1.0\n'
-CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 @dataclass
@@ -27,6 +27,7 @@ class Fixed:
     dead: str | None = None
     reasons: list[str] = field(default_factory=list)
     chunks: int = 1
+    openmetrics: bool | None = None
     chunk: bytes = PAGE
     found: list[dict[str, Any]] = field(default_factory=list)
     checks: int = 0
@@ -39,7 +40,8 @@ class Fixed:
     def ready(self) -> list[str]:
         return self.reasons
 
-    async def metrics(self) -> AsyncIterator[bytes]:
+    async def metrics(self, *, openmetrics: bool) -> AsyncIterator[bytes]:
+        self.openmetrics = openmetrics
         try:
             for _ in range(self.chunks):
                 yield self.chunk
@@ -68,10 +70,20 @@ class Fixed:
         self.scopes.append((since, namespace, service))
         return {"changes": [], "rollouts": []}
 
+    def rollouts(
+        self,
+        since: float | None,
+        namespace: str,
+        service: str,
+        workload: tuple[str, str] | None,
+    ) -> dict[str, Any]:
+        self.scopes.append((since, namespace, service))
+        return {"node": "a", "rollouts": iter([{"of": workload}]), "reports": []}
+
 
 @asynccontextmanager
 async def serving(answers: Fixed, api_key: str = "") -> AsyncIterator[aiohttp.ClientSession]:
-    server = Server(answers, content_type=CONTENT_TYPE, api_key=api_key)
+    server = Server(answers, api_key=api_key)
     await server.start("127.0.0.1", 0)
     try:
         async with aiohttp.ClientSession(
@@ -118,9 +130,17 @@ async def test_metrics_come_as_prometheus_wants_them() -> None:
     async with serving(Fixed(chunks=3)) as session:
         assert await asked(session, "/metrics") == (
             200,
-            CONTENT_TYPE,
+            TEXT,
             PAGE * 3,
         )
+
+
+async def test_metrics_are_openmetrics_for_those_who_want_that() -> None:
+    answers = Fixed()
+    async with serving(answers) as session:
+        for accepted, kind in ((OPENMETRICS, OPENMETRICS), ("text/plain", TEXT)):
+            found = await asked(session, "/metrics", Accept=accepted)
+            assert (found[1], answers.openmetrics) == (kind, kind is OPENMETRICS)
 
 
 async def test_metrics_are_compressed_for_those_who_take_gzip() -> None:
@@ -161,6 +181,7 @@ async def test_the_api_is_json() -> None:
             ("/api/v1/services/shop/web", {"service": {"namespace": "shop", "name": "web"}}),
             ("/api/v1/incidents", {"incidents": []}),
             ("/api/v1/changes", {"changes": [], "rollouts": []}),
+            ("/api/v1/rollouts", {"node": "a", "rollouts": [{"of": None}], "reports": []}),
         ):
             status, kind, body = await asked(session, path)
             assert (200, "application/json", expected) == (status, kind, json.loads(body))
@@ -172,27 +193,6 @@ async def test_services_are_told_of_one_namespace_if_asked() -> None:
         _, _, body = await asked(session, "/api/v1/services?namespace=bank")
 
     assert json.loads(body)["services"] == [{"namespace": "bank"}]
-
-
-@pytest.mark.parametrize("path", ["/api/v1/changes", "/api/v1/incidents"])
-async def test_history_is_told_of_a_time_and_a_service_if_asked(path: str) -> None:
-    answers = Fixed()
-    async with serving(answers) as session:
-        await asked(session, f"{path}?since=60&namespace=shop&service=web")
-        await asked(session, path)
-
-    assert answers.scopes == [(60.0, "shop", "web"), (None, "", "")]
-
-
-@pytest.mark.parametrize("since", ["soon", "-1", "nan", "inf", ""])
-async def test_a_time_that_is_none_is_refused_with_what_to_write(since: str) -> None:
-    async with serving(Fixed()) as session:
-        status, kind, body = await asked(session, f"/api/v1/incidents?since={since}")
-
-    assert (status, kind) == (400, "application/json")
-    assert json.loads(body) == {
-        "error": f"since={since}: must be a number of seconds, such as since=3600"
-    }
 
 
 async def test_the_first_page_leads_to_all_there_is_to_read() -> None:
@@ -366,7 +366,7 @@ async def test_a_port_that_is_taken_is_an_error_of_the_system() -> None:
     async with serving(Fixed()) as session:
         port = session._base_url.port  # type: ignore[union-attr]
         assert port
-        second = Server(Fixed(), content_type=CONTENT_TYPE)
+        second = Server(Fixed())
         with pytest.raises(OSError, match="in use"):
             await second.start("127.0.0.1", port)
         await second.close()

@@ -132,7 +132,9 @@ def test_the_wrong_value_is_shown() -> None:
     assert refusal({"interval": "soon"}).endswith("(given: 'soon')")
 
 
-@pytest.mark.parametrize("name", ["interval", "timeout", "settle", "linger", "max_in_flight"])
+@pytest.mark.parametrize(
+    "name", ["interval", "timeout", "settle", "linger", "max_in_flight", "max_series"]
+)
 @pytest.mark.parametrize("text", ["true", "no", "on"])
 def test_what_yaml_reads_as_true_or_false_is_no_number(name: str, text: str, config: Path) -> None:
     config.write_text(f"{name}: {text}\n")

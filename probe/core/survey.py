@@ -6,12 +6,13 @@ step and still is when its turn comes is told once, as it is then.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from probe.core.edges import Family, Kind
 from probe.core.health import State
 from probe.core.ledger import PortBook, ServiceRecord, Track, View, fresh, state
+from probe.core.nodes import doubtful
 from probe.core.world import World
 
 STEP = 200
@@ -25,10 +26,11 @@ States = Mapping[tuple[Kind, Family, State], int]
 
 
 class SurveyedPort(NamedTuple):
-    """One Service port with its edges by state."""
+    """One Service port with its edges by state, and the tracks of its endpoints that are down."""
 
     book: PortBook
     states: States
+    down: Sequence[Track]
 
 
 class Survey:
@@ -50,21 +52,34 @@ class Survey:
         """The share of the edges that were dialed when they should have been; 1 without any."""
         return self._fresh / self.edges if self.edges else 1.0
 
+    @property
+    def without_prober(self) -> tuple[str, ...]:
+        """The nodes that are ready and to stay, and have no ready daemon, by name; none where no
+        Service tells of the daemons."""
+        mirror = self._world.mirror
+        peers = mirror.services.get(self._world.config.peers or ("", ""))
+        probed = {e.node for e in peers.held_endpoints() if e.ready} if peers else set()
+        if not probed:
+            return ()
+        nodes = mirror.surroundings.nodes.values()
+        return tuple(sorted(n.name for n in nodes if not doubtful(n) and n.name not in probed))
+
     def walk(self) -> Iterator[SurveyedPort | None]:
         """Each Service port, and None after a step that has not come to the end of one."""
         view = self._world.view(self._now)
         for record in list(self._world.mirror.services.values()):
             for book in list(record.books.values()):
                 states: dict[tuple[Kind, Family, State], int] = {}
+                down: list[Track] = []
                 tracks = list(book.tracks.values())
                 for start in range(0, len(tracks), STEP):
                     if start:
                         yield None
-                    self._look(tracks[start : start + STEP], record, book, view, states)
+                    down += self._look(tracks[start : start + STEP], record, book, view, states)
                 namespace = book.implied.key.namespace
                 for invalid in book.implied.invalid:
                     self.invalid_targets[namespace, invalid.source] += 1
-                yield SurveyedPort(book, states)
+                yield SurveyedPort(book, states, down)
         self._look_at_workloads()
 
     def _look(
@@ -74,7 +89,9 @@ class Survey:
         book: PortBook,
         view: View,
         states: dict[tuple[Kind, Family, State], int],
-    ) -> None:
+    ) -> list[Track]:
+        """Counts these; the endpoints among them that are down."""
+        down = []
         for track in tracks:
             kind, family = track.edge.kind, track.edge.family
             if kind is Kind.CANDIDATE:
@@ -84,6 +101,9 @@ class Survey:
             states[key] = states.get(key, 0) + 1
             self.edges += 1
             self._fresh += found in _DIALED or fresh(track, view)
+            if found is State.DOWN and kind is Kind.ENDPOINT:
+                down.append(track)
+        return down
 
     def _look_at_workloads(self) -> None:
         scope = self._world.config.scope

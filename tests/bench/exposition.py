@@ -24,7 +24,7 @@ from probe.core import kube
 from probe.core.results import Outcome, Result
 from probe.core.rounds import Config
 from probe.core.world import World
-from probe.metrics import CONTENT_TYPE, Metrics
+from probe.metrics import Metrics
 from probe.server import Server
 from tests.bench.engines import started
 from tests.bench.hollow import plan
@@ -140,8 +140,8 @@ class _Answers:
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
 
-    async def metrics(self) -> AsyncIterator[bytes]:
-        for chunk in self._metrics.chunks(NOW):
+    async def metrics(self, *, openmetrics: bool) -> AsyncIterator[bytes]:
+        for chunk in self._metrics.chunks(NOW, openmetrics=openmetrics):
             yield chunk
             await asyncio.sleep(0)
 
@@ -164,6 +164,15 @@ class _Answers:
         return {}
 
     def changes(self, since: float | None, namespace: str, service: str) -> dict[str, Any]:
+        return {}
+
+    def rollouts(
+        self,
+        since: float | None,
+        namespace: str,
+        service: str,
+        workload: tuple[str, str] | None,
+    ) -> dict[str, Any]:
         return {}
 
 
@@ -232,11 +241,15 @@ class _Watcher:
 
 async def _serve(edges: int, rounds: int) -> None:
     metrics = Metrics(
-        dialed(edges), {"services": _Status()}, vantage="pod", unix=lambda at: 1.8e9 + at
+        dialed(edges),
+        {"services": _Status()},
+        vantage="pod",
+        unix=lambda at: 1.8e9 + at,
+        max_series=10**9,
     )
     found = _rendered(metrics, rounds)
     gc.collect()  # of what a daemon has not
-    server = Server(_Answers(metrics), content_type=CONTENT_TYPE)
+    server = Server(_Answers(metrics))
     await server.start("127.0.0.1", 0)
     watcher = _Watcher()
     asyncio.get_running_loop().add_reader(sys.stdin.fileno(), watcher.tell)

@@ -1,5 +1,7 @@
+from probe.core import kube
 from probe.core.edges import Family, Kind, Scope
 from probe.core.health import State
+from probe.core.nodes import Node
 from probe.core.results import Outcome
 from probe.core.rounds import Config, Dial
 from probe.core.survey import STEP, Survey, SurveyedPort
@@ -10,6 +12,7 @@ from tests.core.facts import (
     REFUSED,
     Story,
     answers,
+    endpoint,
     port,
     service,
     slice_of,
@@ -120,3 +123,39 @@ def test_services_that_come_or_go_meanwhile_are_told_once_or_not_at_all() -> Non
     names = [found.book.implied.key.service for found in (first, *walk) if found]
 
     assert names == ["a", "c"]
+
+
+def test_endpoints_that_are_down_are_given_along_and_no_others() -> None:
+    story = standing(slice_of("10.0.0.1", "10.0.0.2"), answer=answers(at_10_0_0_1=REFUSED)).run(30)
+    (found,) = Survey(story.world, story.now).walk()
+
+    assert found is not None
+    assert [track.edge.address for track in found.down] == ["10.0.0.1"]
+
+
+def told_of_daemons(*daemons: str, ready: bool = True) -> Story:
+    """A cluster of three nodes of which one leaves, with daemons on these."""
+    story = Story(Config(NODE, peers=("edgeprobe", "edgeprobe"))).listed(
+        [service(name="edgeprobe", namespace="edgeprobe", ips=())],
+        [
+            slice_of(
+                *(endpoint(f"10.0.9.{n}", node=at, ready=ready) for n, at in enumerate(daemons)),
+                service="edgeprobe",
+                namespace="edgeprobe",
+            )
+        ],
+    )
+    nodes = (Node(NODE), Node("node-c"), Node("node-b"), Node("node-d", leaving="it goes"))
+    story.world.apply(kube.Listed("nodes", nodes), story.now)
+    return story
+
+
+def test_a_node_without_a_ready_daemon_is_named_unless_it_leaves() -> None:
+    assert surveyed(told_of_daemons(NODE)).without_prober == ("node-b", "node-c")
+    assert surveyed(told_of_daemons(NODE, "node-b", "node-c")).without_prober == ()
+
+
+def test_where_no_daemon_is_known_none_is_missing() -> None:
+    assert surveyed(told_of_daemons()).without_prober == ()
+    assert surveyed(told_of_daemons(NODE, ready=False)).without_prober == ()
+    assert surveyed(Story()).without_prober == ()

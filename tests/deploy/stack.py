@@ -1,0 +1,215 @@
+"""Prometheus and Alertmanager as processes of their own, and a webhook that keeps what it gets."""
+
+import asyncio
+import os
+import shutil
+import socket
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import yaml
+from aiohttp import web
+
+from tests.running import until
+
+ALERTS = Path(__file__).parents[2] / "deploy" / "alerts"
+PROMETHEUS = shutil.which("prometheus")
+ALERTMANAGER = shutil.which("prometheus-alertmanager") or shutil.which("alertmanager")
+HERE = "127.0.0.1"
+
+MONITOR = {
+    "job": "edgeprobe",
+    "namespace": "edgeprobe",
+    "service": "edgeprobe",
+    "endpoint": "http",
+    "pod": "edgeprobe-x7k2p",
+    "container": "probe",
+    "cluster": "kind",
+}
+"""The labels that a ServiceMonitor gives its targets: two of them stand in the way of ours. The
+last is one that whoever has several clusters adds."""
+
+
+@dataclass
+class Notification:
+    """One alert of one message to the webhook; `at` is when it came, by the loop's clock."""
+
+    at: float
+    status: str
+    labels: dict[str, str]
+    annotations: dict[str, str]
+
+
+@dataclass
+class Stack:
+    """What was notified, and how to ask Prometheus."""
+
+    url: str
+    notified: list[Notification] = field(default_factory=list)
+
+    async def query(self, expression: str, at: float | None = None) -> list[dict[str, Any]]:
+        """The series that it gives now, or gave at that Unix time."""
+        when = {} if at is None else {"time": str(at)}
+        found: list[dict[str, Any]] = (await self._get("query", query=expression, **when))["result"]
+        return found
+
+    async def course(self, expression: str, begun: float, ended: float) -> list[dict[str, Any]]:
+        """The series that it gave between two Unix times, every 5 s."""
+        times = {"start": str(begun), "end": str(ended), "step": "5"}
+        found: list[dict[str, Any]] = (await self._get("query_range", query=expression, **times))[
+            "result"
+        ]
+        return found
+
+    async def values(self, label: str, series: str) -> list[str]:
+        """Those that the label has on such series."""
+        found: list[str] = await self._get(f"label/{label}/values", **{"match[]": series})
+        return found
+
+    async def _get(self, path: str, **asked: str) -> Any:
+        async with (
+            aiohttp.ClientSession() as session,
+            session.get(f"{self.url}/api/v1/{path}", params=asked) as response,
+        ):
+            found = await response.json()
+            assert found["status"] == "success", (asked, found)
+            return found["data"]
+
+    async def hook(self, request: web.Request) -> web.Response:
+        now = asyncio.get_running_loop().time()
+        for alert in (await request.json())["alerts"]:
+            told = Notification(now, alert["status"], alert["labels"], alert["annotations"])
+            self.notified.append(told)
+        return web.Response()
+
+
+@asynccontextmanager
+async def standing(target: int, folder: Path, *, scrape: str = "5s") -> AsyncIterator[Stack]:
+    """Both with the shipped files, scraping the daemon on port `target` so often."""
+    prometheus, alertmanager = _free_port(), _free_port()
+    stack = Stack(f"http://{HERE}:{prometheus}")
+    async with AsyncExitStack() as closing:
+        hook = await closing.enter_async_context(_webhook(stack))
+        await closing.enter_async_context(_alertmanager(alertmanager, hook, folder))
+        config = _prometheus_config(alertmanager, target, scrape)
+        await closing.enter_async_context(_prometheus(prometheus, config, folder))
+        yield stack
+
+
+@asynccontextmanager
+async def _webhook(stack: Stack) -> AsyncIterator[int]:
+    app = web.Application()
+    app.router.add_post("/", stack.hook)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, HERE, 0).start()
+        yield runner.addresses[0][1]
+    finally:
+        await runner.cleanup()
+
+
+@asynccontextmanager
+async def _alertmanager(port: int, hook: int, folder: Path) -> AsyncIterator[None]:
+    assert ALERTMANAGER is not None
+    config = {
+        "route": {
+            "receiver": "hook",
+            "group_by": ["..."],
+            "group_wait": "0s",
+            "group_interval": "1s",
+        },
+        "receivers": [{"name": "hook", "webhook_configs": [{"url": f"http://{HERE}:{hook}/"}]}],
+        **yaml.safe_load((ALERTS / "inhibit.yaml").read_text()),
+    }
+    path = folder / "alertmanager.yaml"
+    path.write_text(yaml.safe_dump(config))
+    arguments = (
+        f"--config.file={path}",
+        f"--storage.path={folder / 'alertmanager'}",
+        f"--web.listen-address={HERE}:{port}",
+        "--cluster.listen-address=",
+    )
+    async with _serving(ALERTMANAGER, *arguments, port=port, log=folder / "alertmanager.log"):
+        yield
+
+
+def _prometheus_config(alertmanager: int, target: int, scrape: str) -> dict[str, Any]:
+    targets = {"targets": [f"{HERE}:{target}"], "labels": MONITOR}
+    return {
+        "global": {"scrape_interval": scrape, "evaluation_interval": "5s"},
+        "rule_files": [str(ALERTS / "rules.yaml")],
+        "scrape_configs": [
+            {"job_name": "edgeprobe", "honor_labels": True, "static_configs": [targets]}
+        ],
+        "alerting": {
+            "alertmanagers": [{"static_configs": [{"targets": [f"{HERE}:{alertmanager}"]}]}]
+        },
+    }
+
+
+@asynccontextmanager
+async def _prometheus(port: int, config: dict[str, Any], folder: Path) -> AsyncIterator[None]:
+    assert PROMETHEUS is not None
+    path = folder / "prometheus.yaml"
+    path.write_text(yaml.safe_dump(config))
+    arguments = (
+        f"--config.file={path}",
+        f"--storage.tsdb.path={folder / 'prometheus'}",
+        f"--web.listen-address={HERE}:{port}",
+    )
+    async with _serving(PROMETHEUS, *arguments, port=port, log=folder / "prometheus.log"):
+        yield
+
+
+@asynccontextmanager
+async def _serving(program: str, *arguments: str, port: int, log: Path) -> AsyncIterator[None]:
+    """The program from when it is ready until the end, which is SIGTERM."""
+    with log.open("wb") as file:
+        process = await asyncio.create_subprocess_exec(
+            *(program, *arguments),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=file,
+            stderr=file,
+            env={"PATH": os.environ["PATH"]},
+        )
+    try:
+        await until(lambda: _ready(process, port, log), every=0.2)
+        yield
+    finally:
+        if process.returncode is None:
+            process.terminate()
+        try:
+            async with asyncio.timeout(20):
+                await process.wait()
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+
+
+async def _ready(process: asyncio.subprocess.Process, port: int, log: Path) -> bool:
+    assert process.returncode is None, _said(log)
+    try:
+        async with (
+            aiohttp.ClientSession() as session,
+            session.get(f"http://{HERE}:{port}/-/ready") as response,
+        ):
+            return response.status == HTTPStatus.OK
+    except aiohttp.ClientError:
+        return False
+
+
+def _said(log: Path) -> str:
+    return log.read_text()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((HERE, 0))
+        port: int = probe.getsockname()[1]
+        return port
