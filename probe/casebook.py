@@ -5,11 +5,12 @@ import asyncio
 import logging
 from typing import Any
 
-from probe.core import report
+from probe.core import announcements, report
 from probe.core.incident import Incident, Step
 from probe.core.incidents import QUIET_ROUNDS, Incidents, Told
 from probe.core.inquiry import WorldInquiry
 from probe.core.judging import Turn
+from probe.core.moments import Clock
 from probe.core.world import World
 from probe.events import Poster
 from probe.reflector import Connection
@@ -25,7 +26,7 @@ class Casebook:
     """The incidents of one daemon."""
 
     def __init__(
-        self, settings: Settings, world: World, connection: Connection, clock: report.Clock
+        self, settings: Settings, world: World, connection: Connection, clock: Clock
     ) -> None:
         self._node = settings.node
         self._clock = clock
@@ -81,7 +82,7 @@ class Casebook:
         step, incident = told
         if step is Step.REPEATED:
             return  # the verdict's own turn says so
-        text = incident.judgement.summary
+        text = f"{incident.judgement.summary}; {announcements.explained(incident)}"
         after = ""
         if incident.closed is not None:
             after, text = f" after {incident.closed - incident.opened:.0f} s", incident.ending

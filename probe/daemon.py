@@ -25,9 +25,10 @@ from probe.descriptors import affordable
 from probe.dialer import Dialer
 from probe.discovery import Discovery
 from probe.lookups import Lookups
-from probe.metrics import CONTENT_TYPE, Metrics
+from probe.metrics import Metrics
 from probe.ondemand import OnDemand
 from probe.reflector import Connection
+from probe.reporting import Reporter
 from probe.server import Server
 from probe.settings import Settings, parse_listen
 
@@ -75,13 +76,15 @@ class Daemon:
             self.discovery.statuses,
             vantage=settings.vantage,
             unix=lambda at: self._clock(at).timestamp(),
+            max_series=settings.max_series,
         )
         self._closing = Closing(Choice(settings.close))
         self._begun = 0
         self._close_by(self._closing.mode)
         self._casebook = Casebook(settings, self.world, connection, self._clock)
+        self._reporter = Reporter(settings, self.world, connection, self._clock)
         self._on_demand = OnDemand(self.world, settings.timeout, self._loop.time)
-        self._server = Server(self, content_type=CONTENT_TYPE, api_key=settings.api_key)
+        self._server = Server(self, api_key=settings.api_key)
         self._ticked = self._second = now
         self._first_round = False
 
@@ -105,6 +108,7 @@ class Daemon:
             self._lookups.run(),
             self._tick_forever(),
             self._casebook.run(),
+            self._reporter.run(),
         )
         tasks = {stopping, *map(asyncio.create_task, endless)}
         try:
@@ -144,6 +148,7 @@ class Daemon:
             self._metrics.observe_lags()
             self._choose_closing(now)
             self._casebook.tick(now)
+            self._reporter.tick(now)
             self._lookups.want(self.world.wanted_replica_sets())
             self._learned()
         for turn in self.world.judge(now) if self.discovery.answered else ():
@@ -235,8 +240,8 @@ class Daemon:
             if track.edge.kind is Kind.ENDPOINT or book.connects(track.edge)
         )
 
-    async def metrics(self) -> AsyncIterator[bytes]:
-        for chunk in self._metrics.chunks(self._loop.time()):
+    async def metrics(self, *, openmetrics: bool) -> AsyncIterator[bytes]:
+        for chunk in self._metrics.chunks(self._loop.time(), openmetrics=openmetrics):
             yield chunk
             await asyncio.sleep(0)
 
@@ -267,3 +272,12 @@ class Daemon:
         return report.changes(
             self.world, self._clock, after=after, namespace=namespace, service=service
         )
+
+    def rollouts(
+        self,
+        since: float | None,
+        namespace: str,
+        service: str,
+        workload: tuple[str, str] | None,
+    ) -> dict[str, Any]:
+        return self._reporter.document(self._loop.time(), since, namespace, service, workload)

@@ -33,19 +33,20 @@ class Discovery:
         connection: Connection,
         namespaces: tuple[str, ...],
         sink: Callable[[kube.Event], None],
+        resources: tuple[kube.Resource, ...] = kube.RESOURCES,
     ) -> None:
         self._reflectors = {
             resource.name: [
                 Reflector(connection, resource, sink, namespace=namespace)
                 for namespace in (resource.namespaced and namespaces) or ("",)
             ]
-            for resource in kube.RESOURCES
+            for resource in resources
         }
         self.statuses: Mapping[str, Combined] = {
             name: Combined([reflector.status for reflector in parts])
             for name, parts in self._reflectors.items()
         }
-        self._required = [r.name for r in kube.RESOURCES if r.required]
+        self._required = [r.name for r in resources if r.required]
         self._sink = sink
         self._namespaces = {
             namespace: [

@@ -7,9 +7,7 @@ it, and what is too much is counted and logged, not kept.
 
 import asyncio
 import logging
-import random
-from collections import deque
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
@@ -20,16 +18,13 @@ from probe.core import announcements
 from probe.core.announcements import CONTROLLER, NODES_NAMESPACE
 from probe.core.incident import Incident, Step
 from probe.core.incidents import Told
-from probe.core.kube import Resource
-from probe.core.report import Clock
-from probe.core.schedule import Budget
-from probe.reflector import ApiError, ApiTrouble, Backoff, Connection, Pace
+from probe.core.moments import Clock
+from probe.outbox import EVENTS, Outbox
+from probe.reflector import ApiError, Connection, Pace
 
 log = logging.getLogger("probe.events")
 
 Json = dict[str, Any]
-
-EVENTS = Resource("events", "events.k8s.io/v1", dict, dict)
 
 ALONE_ROUNDS = 3
 """Intervals (30 s by default) for which the others may tell of an incident before we look whether
@@ -42,8 +37,6 @@ RATE, BURST = 0.2, 25
 """Events per second, and at once: client-go's burst (tools/record, maxBurst) and a sixtieth part of
 its pause. With 500 daemons that is 100 requests a second, when everything fails."""
 
-QUEUE_MAX = 100
-"""Requests that wait for an API server that is away: four bursts."""
 
 BEGINNING_SECONDS = 120.0
 """Seconds in which we look for what a daemon before us has told: an update of the DaemonSet is no
@@ -59,13 +52,6 @@ refreshTime): the API server forgets an Event one hour after its last write (--e
 RECENT_MAX = 200
 """Events that may be repeated by another incident of the same words, about 0.3 MiB. Arbitrary."""
 
-ENDING = "being terminated"
-"""In what the API server says of a namespace that goes (NamespaceLifecycle admission): it takes its
-Events with it, and that is no lack of rights."""
-
-SAID_SECONDS = 60.0
-"""Seconds at least between two lines about what was dropped. Arbitrary."""
-
 
 @dataclass(slots=True)
 class Post:
@@ -80,15 +66,6 @@ class Post:
     def namespace(self) -> str:
         namespace: str = self.event["metadata"]["namespace"]
         return namespace
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """A request to make: a "write" or a "list" in that namespace, as our rights go."""
-
-    verb: str
-    namespace: str
-    make: Callable[[], Awaitable[None]]
 
 
 class Poster:
@@ -117,16 +94,10 @@ class Poster:
         self._alone_seconds = ALONE_ROUNDS * interval
         self._loop = asyncio.get_running_loop()
         self._began = now
-        self._backoff = Backoff(pace or Pace(), self._loop.time, random.Random())
-        self._budget = Budget(RATE, BURST)
+        self._outbox = Outbox(connection, RATE, BURST, pace)
         self._ours: dict[str, Post] = {}
         self._recent: dict[tuple[str, ...], Post] = {}
         self._waiting: dict[str, tuple[float, Incident]] = {}
-        self._jobs: deque[Job] = deque()
-        self._wake = asyncio.Event()
-        self._forbidden: set[tuple[str, str]] = set()
-        self._said: set[str] = set()
-        self._dropped, self._dropped_said = 0, float("-inf")
         self._named = 0
 
     def tell(self, told: Told, now: float) -> None:
@@ -136,7 +107,7 @@ class Poster:
             turn = announcements.turn_to_tell(incident, self._node, self._nodes())
             if turn == 0 and now < self._began + BEGINNING_SECONDS:
                 first = partial(self._tell_unless_told, incident)
-                self._plan("write", _namespace(incident), first)
+                self._outbox.plan("write", _namespace(incident), first)
             elif turn == 0:
                 self._post(incident, step, now)
             else:
@@ -160,66 +131,24 @@ class Poster:
         for id_, (due, incident) in list(self._waiting.items()):
             if now >= due:
                 del self._waiting[id_]
-                self._plan("list", _namespace(incident), partial(self._tell_if_alone, incident))
+                self._outbox.plan(
+                    "list", _namespace(incident), partial(self._tell_if_alone, incident)
+                )
         for post in self._ours.values():
             if now >= post.due:
                 refresh = post.due >= post.sent + REFRESH_SECONDS
                 post.count += refresh
                 self._observe(post, now)
-        if self._dropped and now - self._dropped_said >= SAID_SECONDS:
-            log.warning(
-                "%d Events were not posted: there were too many of them",
-                self._dropped,
-                extra={"dropped": self._dropped},
-            )
-            self._dropped, self._dropped_said = 0, now
+        self._outbox.tick(now)
+
+    @property
+    def waiting(self) -> int:
+        """How many requests wait to be made."""
+        return len(self._outbox)
 
     async def run(self) -> Never:
         """Makes the planned requests, one at a time, until cancelled."""
-        while True:
-            await self._wake.wait()
-            while self._jobs:
-                job = self._jobs[0]
-                pause = await self._do(job)
-                if pause > 0:
-                    await asyncio.sleep(pause)
-                elif self._jobs and self._jobs[0] is job:
-                    self._jobs.popleft()
-            self._wake.clear()
-
-    async def _do(self, job: Job) -> float:
-        """Makes a request; how long to wait until it is made again, 0 if it is done with."""
-        if (job.verb, job.namespace) in self._forbidden:
-            return 0.0
-        try:
-            await job.make()
-        except ApiError as error:
-            if not error.asks_amiss:
-                return self._backoff.pause(error)
-            if error.code != HTTPStatus.FORBIDDEN:
-                self._say(f"{job.verb} {error.code}", f"an Event was not posted: {error}")
-            elif ENDING not in error.message:
-                self._forbidden.add((job.verb, job.namespace))
-                self._say(job.verb, f"{error}; without that Events are not posted")
-        except ApiTrouble as error:
-            return self._backoff.pause(error)
-        return 0.0
-
-    def _say(self, what: str, sentence: str) -> None:
-        """Each thing is said once."""
-        if what not in self._said:
-            self._said.add(what)
-            log.warning("%s", sentence)
-
-    def _plan(self, verb: str, namespace: str, make: Callable[[], Awaitable[None]]) -> None:
-        """Puts a request in line; the oldest goes where too many wait."""
-        if (verb, namespace) in self._forbidden:
-            return
-        if len(self._jobs) >= QUEUE_MAX:
-            self._jobs.popleft()
-            self._dropped += 1
-        self._jobs.append(Job(verb, namespace, make))
-        self._wake.set()
+        await self._outbox.run()
 
     def _post(self, incident: Incident, step: Step, now: float, *, lonely: bool = False) -> None:
         """Plans a new Event, or another observation of one that says the same."""
@@ -246,13 +175,12 @@ class Poster:
         if post is not None and now - post.sent < REFRESH_SECONDS:
             post.count += 1
             self._observe(post, now)
-        elif self._budget.take(now, 1):
+        elif self._outbox.may(now):
             post = self._recent[said] = Post(event, 1, now, now + REFRESH_SECONDS)
             if len(self._recent) > RECENT_MAX:
                 del self._recent[next(iter(self._recent))]
-            self._plan("write", post.namespace, partial(self._create, event))
+            self._outbox.plan("write", post.namespace, partial(self._outbox.create, event))
         else:
-            self._dropped += 1
             return
         if step is not Step.CLOSED:
             self._ours[incident.id] = post
@@ -265,20 +193,10 @@ class Poster:
 
     def _observe(self, post: Post, now: float) -> None:
         post.sent, post.due = now, now + REFRESH_SECONDS
-        if not self._budget.take(now, 1):
-            self._dropped += 1
+        if not self._outbox.may(now):
             return
         series = announcements.series(post.count, self._clock(now))
-        self._plan("write", post.namespace, partial(self._patch, post.event, series))
-
-    async def _create(self, event: Json) -> None:
-        namespace = event["metadata"]["namespace"]
-        try:
-            await objects.create(self._connection, EVENTS, namespace, event)
-        except ApiError as error:
-            # The name is ours alone: an answer got lost, and the Event stands.
-            if error.code != HTTPStatus.CONFLICT:
-                raise
+        self._outbox.plan("write", post.namespace, partial(self._patch, post.event, series))
 
     async def _patch(self, event: Json, series: Json) -> None:
         namespace, name = event["metadata"]["namespace"], event["metadata"]["name"]
@@ -287,7 +205,7 @@ class Poster:
         except ApiError as error:
             if error.code != HTTPStatus.NOT_FOUND:
                 raise
-            await self._create({**event, **series})  # forgotten, as Events are
+            await self._outbox.create({**event, **series})  # forgotten, as Events are
 
     async def _tell_unless_told(self, incident: Incident) -> None:
         """Posts the incident, or observes again what was posted before we began."""

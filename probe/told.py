@@ -7,7 +7,7 @@ stop the command, steer what it asks the API server, or write to the terminal as
 
 import asyncio
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -15,7 +15,10 @@ import msgspec
 from msgspec import Meta
 
 from probe.core.edges import Family, Kind, ServiceKey
+from probe.core.results import Result
 from probe.core.verdicts import Verdict
+
+Json = dict[str, Any]
 
 Name = Annotated[str, Meta(pattern=r"\A[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\Z")]
 """A DNS-1123 label, as are the names of namespaces and Services. It becomes part of URLs."""
@@ -88,6 +91,7 @@ class Change(msgspec.Struct):
     object: str
     by: str | None
     detail: str
+    managed: str | None = None
 
     def __post_init__(self) -> None:
         self.time = _utc(self.time)
@@ -110,6 +114,8 @@ class Document(msgspec.Struct, kw_only=True):
     dialed: Count
     expected: Count
     ports: list[Port]
+    change: Change | None = None
+    seconds_before: Seconds | None = None
     changes: list[Change]
     advice: list[str]
 
@@ -146,6 +152,7 @@ class Incident(msgspec.Struct, kw_only=True):
     flaps: Count
     ending: str | None = None
     change: Change | None
+    seconds_before: Seconds | None = None
     advice: list[str]
     node: str
 
@@ -155,6 +162,70 @@ class Incident(msgspec.Struct, kw_only=True):
         self.closed = self.closed and _utc(self.closed)
         self.quiet_since = self.quiet_since and _utc(self.quiet_since)
         self.evidence_away_since = self.evidence_away_since and _utc(self.evidence_away_since)
+
+
+Failed = dict[Result, Count]
+
+
+class Share(msgspec.Struct):
+    """What one node saw of a rollout."""
+
+    node: str
+    dials: Count
+    failed: Failed
+    removal_lag_seconds: Seconds | None
+    removal_lag_error_seconds: Seconds | None
+    shortest_window_seconds: Seconds | None
+
+
+class Template(msgspec.Struct):
+    pre_stop_seconds: int | None
+    termination_grace_period_seconds: Count
+    readiness_probe: bool | None
+    containers: list[str]
+    ports: list[Number]
+
+
+class Rollout(msgspec.Struct, kw_only=True):
+    """A record of core/rollout_reports.py."""
+
+    workload: str
+    detail: str
+    by: str | None
+    managed: str
+    services: list[Name]
+    started: Moment
+    ended: Moment | None
+    outcome: str
+    seconds: Seconds | None
+    dials: Count
+    failed: Failed
+    failed_new: Failed
+    first_failure: Moment | None
+    last_failure: Moment | None
+    longest_gap_seconds: Seconds
+    removal_lag_seconds: Seconds | None
+    removal_lag_error_seconds: Seconds | None
+    shortest_window_seconds: Seconds | None
+    recommended_drain_seconds: Count | None
+    template: Template
+    advice: list[str]
+    silent: list[str] = []
+    nodes: list[Share]
+
+    def __post_init__(self) -> None:
+        self.started = _utc(self.started)
+        self.ended = self.ended and _utc(self.ended)
+        self.first_failure = self.first_failure and _utc(self.first_failure)
+        self.last_failure = self.last_failure and _utc(self.last_failure)
+
+
+class Rollouts(msgspec.Struct):
+    """What /api/v1/rollouts answers."""
+
+    node: str
+    rollouts: list[Rollout]
+    reports: list[Rollout]
 
 
 class Services(msgspec.Struct):
@@ -240,3 +311,28 @@ class Gathered:
                     port["edges"] = [edge for edge in port["edges"] if edge["state"] != "up"]
                 edges += len(port["edges"])
             yield told
+
+
+class _Headed(msgspec.Struct):
+    workload: str
+
+
+class _Records(msgspec.Struct):
+    rollouts: list[msgspec.Raw]
+    reports: list[msgspec.Raw]
+
+
+async def records(body: bytes, workloads: Container[str]) -> tuple[list[Json], list[Json]]:
+    """Of what /api/v1/rollouts answers, the records and reports of these workloads: a thousand take
+    0.1 s to read, so that others run in between. Raises Unreadable, all or nothing."""
+    answer = _decoded(body, _Records)
+
+    async def wanted(raws: list[msgspec.Raw]) -> list[Json]:
+        found = []
+        for raw in raws:
+            if _decoded(raw, _Headed).workload in workloads:
+                found.append(read(raw, Rollout))
+                await asyncio.sleep(0)
+        return found
+
+    return await wanted(answer.rollouts), await wanted(answer.reports)

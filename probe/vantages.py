@@ -16,7 +16,7 @@ from probe.core.merging import merged, merged_changes, merged_incidents
 from probe.podproxy import SELECTOR, DaemonPod, Forbidden, PodProxy, Silent, Unknown
 from probe.reflector import ApiError, Connection, Unreachable
 from probe.settings import Settings
-from probe.told import Change, Document, Gathered, Incident, Unreadable, read
+from probe.told import Change, Document, Gathered, Incident, Rollouts, Unreadable, read
 
 Json = dict[str, Any]
 Told = TypeVar("Told")
@@ -107,6 +107,38 @@ async def incidents_from_nodes(
         "nodes": sorted(answers),
         "silent": silent,
     }
+
+
+async def rollouts_from_nodes(
+    connection: Connection,
+    settings: Settings,
+    workload: tuple[str, str, str],
+    since_seconds: float,
+    node: str | None = None,
+) -> tuple[dict[str, list[Json]], dict[str, str]]:
+    """The records (core/rollout_reports) of the workload's rollouts that were under way in the
+    last seconds, newest first, as every daemon has them, or the one on `node`; by node, and the
+    nodes that did not answer with the reason of each. `workload` is kind, namespace and name.
+
+    Raises NoDaemons, SettingsError, and ApiTrouble, of which Unreachable if nobody answers.
+    """
+    kind, namespace, name = workload
+    proxy = PodProxy(connection, settings)
+    pods = await _daemons(proxy, node)
+    query = {"namespace": namespace, "workload": f"{kind}/{name}", "since": f"{since_seconds:g}"}
+
+    async def ask(pod: DaemonPod) -> list[Json]:
+        try:
+            answer = await _ask(proxy, pod, "/api/v1/rollouts", Rollouts, query)
+        except Unknown:
+            raise Silent("its daemon is too old to tell of rollouts") from None
+        found: list[Json] = answer["rollouts"]
+        return found
+
+    answers, silent = await _from_each(proxy, pods, ask)
+    if not answers:
+        raise _nobody(pods, silent)
+    return answers, silent
 
 
 def _check_name(selection: Selection) -> None:

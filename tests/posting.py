@@ -69,7 +69,7 @@ class Desk:
 
     async def done(self) -> None:
         """All that was planned is posted."""
-        await until(lambda: not self.poster._jobs)
+        await until(lambda: not self.poster.waiting)
 
 
 @asynccontextmanager

@@ -35,7 +35,7 @@ async def test_the_command_names_its_benchmarks_and_refuses_others() -> None:
         bench("--help"), bench("dials", "nonsense")
     )
     assert (helped, refused) == (0, 2)
-    for name in ("dials", "paced", "daemon", "latency", "exposition", "soak"):
+    for name in ("dials", "paced", "daemon", "latency", "exposition", "lint", "drains", "soak"):
         assert name in text
         assert name in error
     assert "no benchmark 'nonsense'" in error

@@ -60,6 +60,7 @@ async def test_an_incident_is_told_at_its_beginning_and_its_end(
 
     assert (opened["state"], opened["verdict"]) == ("open", "port_mismatch")
     assert opened["change"]["by"] == "argocd"
+    assert -2 < opened["seconds_before"] < 10
     assert opened["advice"][0].startswith("set targetPort to 8080: kubectl patch service web")
     assert (closed["state"], closed["id"], closed["flaps"]) == ("closed", opened["id"], 0)
     assert closed["ending"] == "2 of 2 endpoints answer, the ClusterIP answers"
@@ -67,7 +68,8 @@ async def test_an_incident_is_told_at_its_beginning_and_its_end(
     first, last = events(watched)
     assert (first["type"], first["reason"]) == ("Warning", "PortMismatch")
     assert (last["type"], last["reason"]) == ("Normal", "Recovered")
-    assert "after service_edit by argocd: port 8080: targetPort 8080 -> 8081" in first["message"]
+    assert "after service_edit by argocd, " in first["message"]
+    assert "failed: port 8080: targetPort 8080 -> 8081; set targetPort" in first["message"]
 
     lines = [r for r in caplog.records if r.name == "probe.incidents"]
     assert [(r.levelname, r.__dict__["incident"]["id"]) for r in lines] == [
@@ -84,6 +86,34 @@ async def test_an_incident_is_told_at_its_beginning_and_its_end(
     assert (
         lines[1].getMessage().endswith(" s: demo-app/web:8080 port_mismatch: " + closed["ending"])
     )
+
+
+async def test_a_pod_that_dies_is_blamed_on_nothing_whatever_another_service_does(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "probe.incidents")
+    api = deployment("api"), service("api")
+    async with standing(*WEB, *api) as cluster, watching(cluster, tmp_path) as watched:
+        await watched.becomes("web", "healthy")
+        await watched.becomes("api", "healthy")
+        cluster.apply(deployment("api", version="2"), manager="argocd")
+        pods = cluster.store.list("pods", "demo-app")
+        name = next(n for n in (pod["metadata"]["name"] for pod in pods) if n.startswith("web-"))
+        cluster.set_behaviour("demo-app", name, "crash")
+        await watched.becomes("web", "endpoint_down")
+        await until(lambda: events_of(watched, "web"))
+        (found,) = await incidents(watched, "?service=web")
+        (told,) = events_of(watched, "web")
+
+    assert (found["verdict"], found["change"]) == ("endpoint_down", None)
+    assert found["seconds_before"] is None
+    assert "; no known change of the ten minutes before explains it; " in told["message"]
+    lines = [r.getMessage() for r in caplog.records if "/web:" in r.getMessage()]
+    assert lines[0].endswith("; no known change of the ten minutes before explains it")
+
+
+def events_of(watched: Watched, service: str) -> list[dict[str, Any]]:
+    return [e for e in events(watched) if e["involvedObject"]["name"] == service]
 
 
 async def test_a_service_that_is_deleted_ends_its_incident_without_an_event(tmp_path: Path) -> None:
@@ -132,7 +162,8 @@ def test_what_many_services_share_is_one_warning_that_counts_them(
     (told,) = casebook.document(story.now, None, "", "")["incidents"]
     assert line.getMessage() == (
         f"incident {told['id']} opened: node/node-2 (demo-app/svc-0, demo-app/svc-1, "
-        "demo-app/svc-2 and 2 more) node_path: nothing on node-2 answers"
+        "demo-app/svc-2 and 2 more) node_path: nothing on node-2 answers; "
+        "no known change of the ten minutes before explains it"
     )
     assert told["service_count"] == 5
 

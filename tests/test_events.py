@@ -231,7 +231,7 @@ async def test_one_that_is_over_by_then_is_not_looked_for(sandbox: Sandbox, tmp_
         found = desk.opened(key=others_first())
         desk.closes(found)
         desk.passes(AWHILE)
-        assert not desk.poster._jobs
+        assert not desk.poster.waiting
 
         late = desk.opened(key=others_first())
         desk.passes(AWHILE)

@@ -10,10 +10,8 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from probe.events import (
-    QUEUE_MAX,
-    REFRESH_SECONDS,
-)
+from probe.events import REFRESH_SECONDS
+from probe.outbox import QUEUE_MAX
 from tests.posting import AWHILE, MISMATCH, WEB, Json, others_first, posting
 from tests.running import until
 
@@ -167,15 +165,16 @@ async def test_who_cannot_look_now_looks_later(door: Door, tmp_path: Path) -> No
 
 
 async def test_without_the_api_server_little_waits_and_the_oldest_goes(
-    door: Door, tmp_path: Path
+    door: Door, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with door.serving() as url, posting(url, tmp_path) as desk:
         door.code = 503
         for number in range(QUEUE_MAX + 20):
             desk.opened(key=WEB._replace(service=f"web-{number}"))
             desk.passes(10)
-        assert len(desk.poster._jobs) == QUEUE_MAX
-        assert desk.poster._dropped == 20 or desk.poster._dropped_said > 0
+        assert desk.poster.waiting == QUEUE_MAX
+        desk.passes(60)
+        assert sum(getattr(record, "dropped", 0) for record in caplog.records) == 20
         door.code, door.asked = 201, []
         await desk.done()
 

@@ -5,14 +5,23 @@ from typing import Any
 
 import pytest
 
-from probe.told import Document, Gathered, Incident, Unreadable, read
+from probe.told import Document, Gathered, Incident, Rollouts, Unreadable, read, records
+from tests.core.test_rollout_reports import WEB, rollout
+from tests.core.test_rollout_reports import told as record
 from tests.front import document, edge
 
 FINE = document("a")
 
 
 TIME = "2026-11-20T12:00:00Z"
-CHANGE = {"time": TIME, "kind": "scaled", "object": "Deployment", "by": None, "detail": ""}
+CHANGE = {
+    "time": TIME,
+    "kind": "scaled",
+    "object": "Deployment",
+    "by": None,
+    "detail": "",
+    "managed": "Flux",
+}
 INCIDENT = {
     "id": "1",
     "cause": {"kind": "service", "name": "shop/cart"},
@@ -29,6 +38,10 @@ INCIDENT = {
     "advice": [],
     "node": "a",
 }
+
+
+LATER = ("spec", "change", "seconds_before")
+"""What older daemons do not tell."""
 
 
 def changed(time: str) -> bytes:
@@ -61,12 +74,13 @@ def test_what_an_older_daemon_lacks_has_a_default() -> None:
     incident = read(json.dumps(INCIDENT).encode(), Incident)
     assert incident.items() >= INCIDENT.items()
     assert (incident["state"], incident["updated"]) == (None, None)
+    assert incident["seconds_before"] is None
 
 
 def test_what_a_daemon_of_ours_tells_of_an_incident_is_kept_whole() -> None:
     counts = {"most_services": 1, "first_verdict": "port_mismatch", "state": "open", "ending": None}
     times = {"updated": TIME, "quiet_since": TIME, "evidence_away_since": None}
-    whole = {**INCIDENT, **counts, **times, "change": CHANGE}
+    whole = {**INCIDENT, **counts, **times, "change": CHANGE, "seconds_before": 4.0}
 
     assert read(json.dumps(whole).encode(), Incident) == whole
 
@@ -114,7 +128,7 @@ def test_no_text_steers_the_terminal() -> None:
         b"[]",
         b"[" * 100_000,
         b'"\xff"',
-        *(json.dumps(without(name)).encode() for name in FINE if name != "spec"),
+        *(json.dumps(without(name)).encode() for name in FINE if name not in LATER),
         json.dumps({**FINE, "verdict": "cursed"}).encode(),
         json.dumps({**FINE, "dialed": "3"}).encode(),
         json.dumps({**FINE, "ports": [{**FINE["ports"][0], "edges": [{}]}]}).encode(),
@@ -162,3 +176,42 @@ async def test_of_a_list_with_one_bad_document_nothing_is_kept(bad: dict[str, An
         await gathered.take(listed("a", bad=bad))
 
     assert list(gathered.documents()) == []
+
+
+def test_a_rollouts_record_is_read_as_it_was_written() -> None:
+    written = {"node": "a", "rollouts": [record(rollout(3.0, refused=2))], "reports": [record()]}
+
+    assert read(json.dumps(written).encode(), Rollouts) == written
+
+
+async def test_of_many_records_those_of_some_workloads_are_read() -> None:
+    other = record() | {"workload": "Deployment shop/web", "started": "unreadable"}
+    written = {"node": "a", "rollouts": [other, record()], "reports": [record(), other]}
+
+    assert await records(json.dumps(written).encode(), {WEB}) == ([record()], [record()])
+
+
+@pytest.mark.parametrize("wrong", [{"rollouts": []}, {"rollouts": [{}], "reports": []}], ids=str)
+async def test_what_is_no_list_of_records_is_not_read(wrong: dict[str, Any]) -> None:
+    with pytest.raises(Unreadable):
+        await records(json.dumps(wrong).encode(), {WEB})
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"started": "soon"},
+        {"ended": "9999-12-31T23:59:59Z"},
+        {"failed": {"refused": -1}},
+        {"failed": {"connected by magic": 1}},
+        {"nodes": [{}]},
+        {"services": ["../web"]},
+        {"template": {}},
+    ],
+    ids=str,
+)
+def test_what_is_no_record_of_a_rollout_is_not_read(wrong: dict[str, Any]) -> None:
+    written = {"node": "a", "rollouts": [record() | wrong], "reports": []}
+
+    with pytest.raises(Unreadable):
+        read(json.dumps(written).encode(), Rollouts)

@@ -1,7 +1,6 @@
 """`probe check svc NAME` and `probe check all`: dials Services once and says what is wrong."""
 
 import asyncio
-import re
 import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,6 +11,16 @@ import typer
 from probe import __version__
 from probe.check import PATIENCE, Selection
 from probe.cli.asking import Answer, Question, ask
+from probe.cli.cluster_options import (
+    Config,
+    ContextName,
+    Kubeconfig,
+    Namespace,
+    Vantage,
+    check_vantage,
+    duration,
+    settings_of,
+)
 from probe.cli.explained import explained
 from probe.cli.failing import USAGE, fail, printing
 from probe.cli.output import CheckFormat, CheckOutput
@@ -20,24 +29,8 @@ from probe.cli.showing import Showing
 from probe.cli.watching import watch
 from probe.core import report
 from probe.reflector import connect
-from probe.settings import Settings, load
+from probe.settings import Settings
 
-DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
-"""As kubectl's --since takes it, and days."""
-
-Namespace = Annotated[
-    str | None,
-    typer.Option("--namespace", "-n", metavar="NAME", help="Namespace. Default: the context's."),
-]
-Vantage = Annotated[
-    str | None,
-    typer.Option(
-        "--from",
-        metavar="nodes|here|NODE",
-        help="Who dials: the daemons on the nodes, this machine, or one node's daemon. "
-        "Default: here if pods can be reached, else nodes.",
-    ),
-]
 Since = Annotated[
     str | None,
     typer.Option(
@@ -47,25 +40,11 @@ Since = Annotated[
     ),
 ]
 Watch = Annotated[bool, typer.Option("--watch", "-w", help="Check again every 5 s until Ctrl-C.")]
-Kubeconfig = Annotated[
-    str | None,
-    typer.Option(
-        "--kubeconfig",
-        metavar="FILE",
-        help="Kubeconfig file. Default: $KUBECONFIG, ~/.kube/config.",
-    ),
-]
-ContextName = Annotated[
-    str | None, typer.Option("--context", metavar="NAME", help="Context of the kubeconfig.")
-]
 Seconds = Annotated[
     float | None,
     typer.Option(
         "--timeout", metavar="SECONDS", help="Seconds until a dial is a timeout. Default: 4."
     ),
-]
-Config = Annotated[
-    str | None, typer.Option("--config", metavar="FILE", help="YAML file with settings.")
 ]
 
 
@@ -128,12 +107,11 @@ def every(
 def _check(asked: _Asked, flags: dict[str, Any], config: str | None) -> None:
     if asked.watch and asked.output is CheckOutput.JUNIT:
         fail("--watch never ends, and junit is one document: choose another -o", USAGE)
-    if asked.vantage == "":
-        fail("--from is empty: write nodes, here or a node's name", USAGE)
-    since = None if asked.since is None else _seconds(asked.since)
+    check_vantage(asked.vantage)
+    since = None if asked.since is None else duration(asked.since, "--since")
     began = datetime.now(UTC)
     with explained():
-        settings = _settings(flags, config)
+        settings = settings_of(flags, config)
         answer, showing = asyncio.run(_answer(settings, asked, since))
     _warn(answer)
     if not answer.documents:
@@ -141,14 +119,6 @@ def _check(asked: _Asked, flags: dict[str, Any], config: str | None) -> None:
     with printing():
         showing.once(answer, began)
     sys.exit(report.exit_code(answer.verdict))
-
-
-def _settings(flags: dict[str, Any], config: str | None) -> Settings:
-    """Dials from where it stands: a daemon's pod or node if it was told which, else a machine
-    that is none of the cluster's."""
-    given = {name: value for name, value in flags.items() if value is not None}
-    settings = load(given, config)
-    return settings if settings.node_name else settings.model_copy(update={"vantage": "local"})
 
 
 async def _answer(settings: Settings, asked: _Asked, since: float | None) -> tuple[Answer, Showing]:
@@ -168,14 +138,6 @@ async def _answer(settings: Settings, asked: _Asked, since: float | None) -> tup
             return await ask(connection, settings, question, tell), showing
     finally:
         await connection.close()
-
-
-def _seconds(text: str) -> float:
-    found = DURATION.fullmatch(text)
-    if not text or found is None:
-        fail(f"--since {text!r}: write a duration such as 90s, 30m, 1h30m or 2d", USAGE)
-    days, hours, minutes, seconds = (int(part or 0) for part in found.groups())
-    return float(((days * 24 + hours) * 60 + minutes) * 60 + seconds)
 
 
 def _warn(answer: Answer) -> None:

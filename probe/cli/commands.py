@@ -113,6 +113,34 @@ def addr() -> Command:
 
 @app.command(
     cls=_Later,
+    help="Watches one workload roll out, dials the Services in front of it closely, and says what "
+    "callers met and which drain or probe would have spared them. WORKLOAD is deployment/NAME, "
+    "statefulset/NAME or daemonset/NAME; -- COMMAND triggers the rollout. Exit code: 0 clean, 1 "
+    "dials failed or the rollout did, 2 wrong usage or configuration, 3 no rollout was seen or "
+    "nothing could be dialed.",
+    short_help="A rollout, and what it does to callers.",
+)
+def watch() -> Command:
+    from probe.cli.watch import command
+
+    return command
+
+
+@app.command(
+    cls=_Later,
+    help="Finds in manifests, or in the cluster, what would fail: ports that nothing listens on, "
+    "selectors that match nothing, addresses nobody can dial. Exit code: 0 nothing, 1 found "
+    "(--fail-on), 2 wrong usage or nothing to read.",
+    short_help="The same incidents, before they are merged.",
+)
+def lint() -> Command:
+    from probe.cli.lint import command
+
+    return command
+
+
+@app.command(
+    cls=_Later,
     help="Says what the verdicts mean, what usually causes each, and what to do next.",
     short_help="What the verdicts mean.",
 )

@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import shlex
-import signal
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ import typer
 from probe.cli.demo_view import Lines, Live, View, summary
 from probe.cli.failing import USAGE, fail, printing
 from probe.cli.output import Output
+from probe.cli.stopping import stop_event
 from probe.demo.daemon import DaemonFailed, Watched
 from probe.demo.manifests import NAMESPACE, OTHER, namespace
 from probe.demo.play import Player, Scene, Score
@@ -133,7 +133,7 @@ async def _play(scenarios: list[Scenario], options: Options, output: Output) -> 
         view = Live(scene)
     else:
         view = Lines(sys.stderr if output is Output.JSON else sys.stdout)
-    stop = _stop_event()
+    stop = stop_event()
     with view, tempfile.TemporaryDirectory(prefix="probe-demo-") as folder:
         playing = asyncio.create_task(_scores(scenarios, options, scene, view, Path(folder)))
         stopping = asyncio.create_task(stop.wait())
@@ -177,7 +177,7 @@ async def _scores(
 
 
 async def _hold(scenarios: list[Scenario], options: Options, path: Path) -> None:
-    stop = _stop_event()
+    stop = stop_event()
     async with Cluster() as cluster:
         for each in (NAMESPACE, OTHER):
             cluster.apply(namespace(each))
@@ -198,11 +198,3 @@ async def _hold(scenarios: list[Scenario], options: Options, path: Path) -> None
         standing.cancel()
         stopping.cancel()
         await asyncio.gather(standing, stopping, return_exceptions=True)
-
-
-def _stop_event() -> asyncio.Event:
-    """An event that SIGTERM and Ctrl-C set."""
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    return stop

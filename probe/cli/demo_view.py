@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from probe.cli.tables import command, console, result_style, sentence, verdict_style
+from probe.core import rollout_reports
 from probe.core.results import FAILURES
 from probe.core.verdicts import Verdict
 from probe.demo.play import Scene, Score
@@ -197,19 +198,17 @@ def _explain(score: Score) -> None:
         for line in score.advice.get(item, ()):
             command(out, Text(f"  -> {line}", "cyan"))
     for rollout in score.rollouts:
-        sentence(out, Text(_cost(rollout)))
+        told, *advice = rollout_reports.lines(rollout)
+        sentence(out, Text(told, "bold"))
+        for line in advice:
+            if line.startswith(YAML):
+                command(out, Text(f"     {line}", "cyan"))
+            else:
+                sentence(out, Text(f"  {line}"))
+    if score.refused:
+        phases = ", ".join(f"{count} {phase}" for phase, count in sorted(score.refused.items()))
+        sentence(out, Text(f"  refused dials, by the phase they are filed under: {phases}", "dim"))
 
 
-def _cost(rollout: dict[str, Any]) -> str:
-    """What a rollout did to those who called, and what would have spared them."""
-    failed = ", ".join(f"{n} {result}" for result, n in rollout["failed"].items())
-    text = (
-        f"rollout of {rollout['workload']}: {failed or 'none'} of {rollout['dials']} dials failed"
-    )
-    if rollout["removal_lag_seconds"] is None:
-        return text
-    return (
-        f"{text}, removal lag {rollout['removal_lag_seconds']:.1f} s"
-        f" (up to {rollout['removal_lag_error_seconds']:.1f} s more):"
-        f" preStop.sleep of {rollout['recommended_drain_seconds']} s would have avoided it"
-    )
+YAML = ("spec:", " ")
+"""How those lines of a rollout's advice begin that are to be pasted."""

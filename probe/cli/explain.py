@@ -9,6 +9,7 @@ import typer
 from probe.cli.failing import USAGE, fail, printing
 from probe.core import explanations, report
 from probe.core.explanations import EXPLANATIONS, Explanation
+from probe.core.suspects import Row, suspected
 from probe.core.verdicts import Verdict
 
 
@@ -56,9 +57,15 @@ def _document(each: Explanation) -> dict[str, Any]:
         "meaning": each.meaning,
         "detail": each.detail,
         "causes": list(each.causes),
+        "suspects": [_suspect(points, row) for points, row in suspected(each.verdict)],
         "next_step": each.next_step,
         "exit_code": report.exit_code(each.verdict),
     }
+
+
+def _suspect(points: int, row: Row) -> dict[str, Any]:
+    aspect = None if row.aspect is None else str(row.aspect)
+    return {"change": str(row.kind), "aspect": aspect, "points": points, "why": row.why}
 
 
 def _show(each: Explanation) -> None:
@@ -75,6 +82,11 @@ def _show(each: Explanation) -> None:
         out.print("\nUsually")
     for cause in each.causes:
         sentence(out, Text(f"  - {cause}"))
+    if found := suspected(each.verdict):
+        out.print("\nChanges before it that it is blamed on, by points less the time between")
+    for points, row in found:
+        aspect = f" ({row.aspect})" if row.aspect else ""
+        sentence(out, Text(f"  {points:3}  {row.kind}{aspect}: {row.why}"))
     out.print("\nNext step")
     command(out, Text(f"  {each.next_step}", "cyan"))
     out.print(Text(f"\nprobe check ends with {report.exit_code(each.verdict)}", "dim"))

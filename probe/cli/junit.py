@@ -22,16 +22,22 @@ FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 def junit(documents: Iterable[Json], began: datetime, seconds: float) -> str:
     """The testsuite of a run that began then and took so long."""
-    suite = Element("testsuite", name="probe check", tests="0", failures="0", errors="0")
-    suite.set("skipped", "0")
-    suite.set("time", f"{seconds:.3f}")
-    suite.set("timestamp", began.strftime("%Y-%m-%dT%H:%M:%S"))
+    cases = []
     for document in documents:
         service = document["service"]
         where = f"{service['namespace']}.{service['name']}"
         for case in _cases(document):
             case.set("classname", where)
-            suite.append(case)
+            cases.append(case)
+    return testsuite("probe check", cases, began, seconds)
+
+
+def testsuite(name: str, cases: Iterable[Element], began: datetime, seconds: float) -> str:
+    """The document of these testcases."""
+    suite = Element("testsuite", name=name, tests="0", failures="0", errors="0", skipped="0")
+    suite.set("time", f"{seconds:.3f}")
+    suite.set("timestamp", began.strftime("%Y-%m-%dT%H:%M:%S"))
+    suite.extend(cases)
     for attribute, tag in (("failures", "failure"), ("errors", "error"), ("skipped", "skipped")):
         suite.set(attribute, str(len(suite.findall(f"testcase/{tag}"))))
     suite.set("tests", str(len(suite)))
@@ -42,7 +48,7 @@ def junit(documents: Iterable[Json], began: datetime, seconds: float) -> str:
 def _cases(document: Json) -> Iterator[Element]:
     if not document["ports"]:
         case = Element("testcase", name="no port is dialed", time="0")
-        SubElement(case, "skipped", message=_xml(document["summary"]))
+        SubElement(case, "skipped", message=xml(document["summary"]))
         yield case
     for port in document["ports"]:
         name = f"{port['name']} {port['port']}".strip()
@@ -50,10 +56,10 @@ def _cases(document: Json) -> Iterator[Element]:
         verdict = Verdict(port["verdict"])
         if verdict in FAILING:
             tag = "error" if verdict is Verdict.PROBE_FAULT else "failure"
-            said = SubElement(case, tag, message=_xml(port["summary"]), type=str(verdict))
-            said.text = _xml("\n".join(_details(document, port)))
+            said = SubElement(case, tag, message=xml(port["summary"]), type=str(verdict))
+            said.text = xml("\n".join(_details(document, port)))
         elif verdict in UNDECIDED:
-            SubElement(case, "skipped", message=_xml(f"{verdict}: {port['summary']}"))
+            SubElement(case, "skipped", message=xml(f"{verdict}: {port['summary']}"))
         yield case
 
 
@@ -70,5 +76,6 @@ def _details(document: Json, port: Json) -> Iterator[str]:
         yield f"changed {change['time']}{by}: {change['object']}: {change['detail']}"
 
 
-def _xml(text: str) -> str:
+def xml(text: str) -> str:
+    """The text without what no XML may hold."""
     return FORBIDDEN.sub("\N{REPLACEMENT CHARACTER}", text)

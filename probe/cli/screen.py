@@ -16,6 +16,7 @@ from probe.cli.grid import Column, grid
 from probe.cli.path import Called, Mark, Row, called, names, path
 from probe.cli.tables import command, edges_table, verdict_style
 from probe.core.changes import UNSEEN
+from probe.core.suspects import NOTHING_KNOWN, distance, sentence
 from probe.core.verdicts import FAILING, UNDECIDED, Verdict
 
 Json = dict[str, Any]
@@ -98,8 +99,17 @@ def _incident(incident: Json, now: datetime, short: Called) -> Text:
     return Text.assemble(
         f"{when}, {length}{along}, seen from {seen}: ",
         (str(verdict), verdict_style(verdict)),
-        f": {incident['summary']}",
+        f": {incident['summary']}; {_explained(incident)}",
     )
+
+
+def _explained(incident: Json) -> str:
+    """The change that explains it and how long before it that was, or that none is known."""
+    if (found := incident["change"]) is None:
+        return NOTHING_KNOWN
+    by, managed = found["by"] or "", found["managed"] or ""
+    told = found["kind"], found["object"], by, managed, found["detail"]
+    return sentence(*told, incident["seconds_before"])
 
 
 def marks_of(out: Console) -> dict[Mark, str]:
@@ -213,18 +223,24 @@ def _advice(out: Console, document: Json) -> None:
 
 
 def _changes(out: Console, document: Json, now: datetime) -> None:
-    changes = document["changes"]
+    changes, blamed = document["changes"], document.get("change")
     if Verdict(document["verdict"]) is Verdict.HEALTHY:
         told = (c for c in changes if c["kind"] != "endpoint" and UNSEEN not in c["detail"])
         changes = list(islice(told, 1))
     # What somebody did explains more than what followed from it.
-    first = sorted(changes, key=lambda change: change["kind"] == "endpoint")[:CHANGES]
-    _labelled(out, "changed", [_change(change, now) for change in first])
+    first = sorted(changes, key=lambda change: change["kind"] == "endpoint")
+    # Another node may have heard of the same at another moment.
+    words = blamed and (blamed["object"], blamed["detail"])
+    lines = [_change(c, now) for c in first if (c["object"], c["detail"]) != words]
+    if blamed:
+        lines.insert(0, _change(blamed, now, f", {distance(document['seconds_before'])}"))
+    _labelled(out, "changed", lines[:CHANGES])
 
 
-def _change(change: Json, now: datetime) -> Text:
+def _change(change: Json, now: datetime, before: str = "") -> Text:
     by = f" by {change['by']}" if change["by"] else ""
-    return Text(f"{age(change['time'], now)} ago{by}: {change['object']}: {change['detail']}")
+    when = f"{age(change['time'], now)} ago{by}{before}"
+    return Text(f"{when}: {change['object']}: {change['detail']}")
 
 
 def age(time: str, now: datetime) -> str:

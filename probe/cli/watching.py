@@ -13,7 +13,7 @@ from probe.cli.failing import printing
 from probe.cli.output import CheckOutput
 from probe.cli.progress import Progress
 from probe.cli.showing import Showing
-from probe.core.report import rfc3339
+from probe.core.moments import rfc3339
 from probe.reflector import ApiTrouble, Connection
 from probe.settings import Settings
 

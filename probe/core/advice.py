@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from probe.core.edges import Service
 from probe.core.ledger import PortBook
+from probe.core.rollout_reports import drain
 from probe.core.rollouts import Rollout
 from probe.core.verdicts import Verdict
 
@@ -95,10 +96,5 @@ def _drain_race(rollouts: Iterable[Rollout]) -> tuple[str, ...]:
         )
     worst = max(measured, key=lambda r: r.recommended_drain or 0)
     kind, namespace, name = worst.workload
-    drain, grace = worst.recommended_drain or 0, worst.grace_seconds
-    # The API server rejects a sleep beyond the grace period, which the application needs as well.
-    raised = f", and set terminationGracePeriodSeconds: {drain + grace}" if drain > grace else ""
-    return (
-        f"add to the container of {kind} {namespace}/{name}: "
-        f"lifecycle: {{preStop: {{sleep: {{seconds: {drain}}}}}}}{raised}",
-    )
+    seconds = worst.recommended_drain or 0
+    return (drain(f"{kind} {namespace}/{name}", seconds, worst.pre_stop, worst.grace_seconds),)

@@ -9,9 +9,9 @@ from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import Any
 
-from probe.core.changes import Change
 from probe.core.incident import Incident, Step
 from probe.core.schedule import rank
+from probe.core.suspects import NOTHING_KNOWN, sentence
 
 Json = dict[str, Any]
 
@@ -105,7 +105,7 @@ def event(
         "type": "Normal" if step is Step.CLOSED else "Warning",
         "reason": reason(incident, step),
         "action": "Dial",
-        "note": _note(_said(incident, step), f" ({seen})"),
+        "note": note(_said(incident, step), f" ({seen})"),
         "regarding": about,
         "reportingController": CONTROLLER,
         "reportingInstance": instance(node),
@@ -153,8 +153,7 @@ def _said(incident: Incident, step: Step) -> str:
     parts = [f"{port}: {incident.judgement.summary}" if port else incident.judgement.summary]
     if not incident.alone:
         parts.append(_taken_along(incident))
-    if incident.change is not None:
-        parts.append(_preceded_by(incident.change))
+    parts.append(explained(incident))
     parts += incident.advice[:1]
     return "; ".join(parts)
 
@@ -167,14 +166,17 @@ def _taken_along(incident: Incident) -> str:
     return f"it takes {incident.services} Service{plural} along: {', '.join(names)}{others}"
 
 
-def _preceded_by(change: Change) -> str:
-    by = f" by {change.by}" if change.by else ""
-    of = "" if change.object.startswith("Service ") else f" of {change.object}"
-    return f"after {change.kind}{of}{by}: {change.detail}"
+def explained(incident: Incident) -> str:
+    """The change that explains it and how long before it that was, or that none is known."""
+    found = incident.change
+    if found is None:
+        return NOTHING_KNOWN
+    told = found.kind, found.object, found.by or "", found.managed, found.detail
+    return sentence(*told, incident.seconds_before)
 
 
-def _note(text: str, end: str) -> str:
-    """The text with its end, cut in the middle where that is too much."""
+def note(text: str, end: str) -> str:
+    """An Event's note: the text with its end, cut in the middle where that is too much."""
     return _cut(text, NOTE_MAX - len(end.encode())) + end
 
 

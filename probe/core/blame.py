@@ -1,8 +1,10 @@
 """What explains a dial: the phase that it was made in, and the removal that it may have met."""
 
+from collections import deque
 from collections.abc import Sequence
 
 from probe.core import rollouts
+from probe.core.edges import Kind
 from probe.core.health import Level
 from probe.core.ledger import PortBook, ServiceRecord, Track
 from probe.core.results import FAILURES, Result
@@ -47,9 +49,17 @@ def phase(
     return Phase.STEADY
 
 
-def broken_before(book: PortBook, rollout: Rollout) -> bool:
-    """Whether this Service port failed steadily already when the rollout began."""
-    return _failed_already(book) and book.judged_since < rollout.started
+def broken_before(book: PortBook, rollout: Rollout, result: Result) -> bool:
+    """Whether this Service port failed steadily already when the rollout began, and did so until
+    this dial's `result`. What it is judged to be meanwhile tells less: its new endpoints are given
+    time to settle."""
+    port = book.implied.key
+    if _failed_already(book) and book.judged_since < rollout.started:
+        rollout.broken.add(port)
+    broken = port in rollout.broken
+    if result is Result.CONNECTED:
+        rollout.broken.discard(port)
+    return broken
 
 
 def _failed_already(book: PortBook) -> bool:
@@ -74,19 +84,48 @@ def cluster_ip(
     removed ones are left: no proxy could have sent it elsewhere. Nor once so many dials connected
     since the last removed one was gone that a proxy which still sent to it would have shown: they
     would all have missed it with a chance of 5 % (rollouts.error_bar). We dial this ClusterIP every
-    `period` seconds, and our dials meet this node's proxy: those of other nodes tell nothing of
-    it. While this dial `waited` for its answer we made no other, so that much more may have gone
-    unseen.
+    `period` seconds until more is counted, and our dials meet this node's proxy: those of other
+    nodes tell nothing of it. While this dial `waited` for its answer we made no other, so that much
+    more may have gone unseen.
     """
-    backends = (len(book.hinted) or book.leading) + 1
+    alone = all(before <= at for before in book.sampled or ())
+    lost = max(0.0, waited - period) if alone and result in FAILURES else 0.0
+    led, counted = len(book.hinted) or book.leading, _dial_rate(record, book, at, running, lost)
+    latest = rollouts.attribute(record.removals, at)
+    backends = led + (rollouts.removed_with(record.removals, latest) if latest else 1)
+    for rollout in running if latest and counted else ():
+        rollout.window = max(rollout.window, rollouts.error_bar(backends, counted or 0.0))
     clean = _clean_dials(record, book, result)
-    found = _removal(record, book, result, at) if clean < 3 * backends else None
-    if found is None:
+    if clean >= 3 * backends or not _may_be_removals(book, latest, result, at):
         book.stray_timeout_at = at if result is Result.TIMEOUT else book.stray_timeout_at
         return False
-    error = rollouts.error_bar(backends, 1 / period) + waited
-    book.laid = (*book.laid[1 - DRAIN_FAILURES_KEPT :], Laid(at, found, error, tuple(running)))
+    laid = Laid(at, led, counted or 1 / period, lost, tuple(running))
+    book.laid = (*book.laid[1 - DRAIN_FAILURES_KEPT :], laid)
     return True
+
+
+def newly_ready(book: PortBook, result: Result, running: Sequence[Rollout]) -> None:
+    """Files a dial of an endpoint that became ready during these rollouts, and that has not
+    answered yet."""
+    for rollout in running:
+        if result in FAILURES and not broken_before(book, rollout, result):
+            rollout.failed_new[result] += 1
+
+
+def _dial_rate(
+    record: ServiceRecord, book: PortBook, at: float, running: Sequence[Rollout], lost: float
+) -> float | None:
+    """How many of our dials a second the port's ClusterIP really gets, counted while one may meet a
+    removed endpoint, without the seconds that are `lost` since a failed one waits for its answer.
+    None until there are enough to tell."""
+    if not running and not record.removals:
+        book.sampled = None
+        return None
+    if book.sampled is None or lost:
+        before = (each + lost for each in book.sampled or ())
+        book.sampled = deque(before, rollouts.RATE_DIALS)
+    book.sampled.append(at + lost)
+    return rollouts.dial_rate(book.sampled)
 
 
 def _clean_dials(record: ServiceRecord, book: PortBook, result: Result) -> int:
@@ -97,24 +136,25 @@ def _clean_dials(record: ServiceRecord, book: PortBook, result: Result) -> int:
     return before
 
 
-def _removal(record: ServiceRecord, book: PortBook, result: Result, at: float) -> Removal | None:
-    """The removal that may explain this failed dial, if nothing else does."""
+def _may_be_removals(book: PortBook, latest: Removal | None, result: Result, at: float) -> bool:
+    """Whether the latest removal may explain this failed dial, and nothing else does."""
     muted = result is Result.TIMEOUT and at - book.stray_timeout_at < UNREPLIED_SECONDS
     aftermath = at < book.accused_at + AFTERMATH_SECONDS
     if result not in REMOVED or book.fallback or muted or aftermath:
-        return None
-    if _fails_by_itself(book) or _failed_already(book):
-        return None
-    return rollouts.attribute([r for r in record.removals if r.at >= book.since], at)
+        return False
+    if latest is None or latest.at < book.since:
+        return False
+    return not _fails_by_itself(book) and not _failed_already(book)
 
 
-def confirm(book: PortBook, now: float) -> None:
+def confirm(record: ServiceRecord, book: PortBook, now: float) -> None:
     """Looks anew at the failures laid to removals: an endpoint in use that fails explains them as
     well, and so does what the port is judged to be already; if all have answered since, they are
-    the removals'."""
+    the removals' of endpoints that had not."""
     if _failed_already(book):
         book.drain_failures.clear()
-        book.accused_at = now
+        if book.judgement.verdict is not Verdict.NO_ENDPOINTS:  # a late proxy would reject
+            book.accused_at = now
     if not book.laid:
         return
     if _failed_already(book) or _fails_by_itself(book):
@@ -123,13 +163,24 @@ def confirm(book: PortBook, now: float) -> None:
         return
     used = [t.dialed_at for t in book.tracks.values() if book.leads_to(t.edge)]
     since = min(used, default=now)
+    answered = _answered(book)
     for laid in book.laid:
-        if laid.at < since:
-            laid.confirm()
+        found = rollouts.attribute(record.removals, laid.at, answered)
+        if laid.at < since and found is not None and found.at >= book.since:
+            laid.confirm(record.removals, found)
             book.drain_failures = [*book.drain_failures[1 - DRAIN_FAILURES_KEPT :], laid.at]
     book.laid = tuple(
         laid for laid in book.laid if since <= laid.at and now - laid.at < REMOVAL_WINDOW
     )
+
+
+def _answered(book: PortBook) -> dict[str, float]:
+    """Of the endpoints that are not in use but answer still: when the last dial of them began."""
+    return {
+        t.edge.address: t.dialed_at
+        for t in book.of_kind(Kind.ENDPOINT)
+        if not book.leads_to(t.edge) and t.outcome and t.outcome.result is Result.CONNECTED
+    }
 
 
 def _fails_by_itself(book: PortBook) -> bool:

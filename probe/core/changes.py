@@ -9,13 +9,14 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from probe.core.edges import Endpoint, Service, ServicePort
-from probe.core.workloads import Workload
+from probe.core.meta import newly
+from probe.core.words import Word
 
 UNSEEN = "earlier values were not seen"
 """In the detail of a change that stands for an edit before our time."""
 
 
-class ChangeKind(StrEnum):
+class ChangeKind(Word):
     SERVICE_EDIT = "service_edit"
     SERVICE_ADDED = "service_added"
     SERVICE_REMOVED = "service_removed"
@@ -25,13 +26,38 @@ class ChangeKind(StrEnum):
     SCALE = "scale"
     ENDPOINT = "endpoint"
     INVALID_TARGET = "invalid_target"
+    NODE = "node"
+    POLICY = "network_policy"
+    PROXY = "proxy_rollout"
+    NETWORK = "network_rollout"
+    PROBER = "prober"
+
+
+class Aspect(StrEnum):
+    """What of its object a change touched, where the kind alone does not say what may follow."""
+
+    PORT = "a port"
+    SELECTOR = "the selector"
+    ADDRESS = "the type or the clusterIPs"
+    ROUTING = "internalTrafficPolicy or publishNotReadyAddresses"
+    DECLARED = "the ports that the containers declare"
+    UP = "more replicas"
+    DOWN = "fewer replicas"
+    ADMITTED = "who may dial the pods"
+    NOT_READY = "NotReady"
+    CORDONED = "cordoned"
+    LEAVING = "being removed"
+    DRAINED = "drained"
+    REMOVED = "removed"
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
     """One thing that the cluster did. `object` reads like `Service demo-app/backend-v1`.
 
-    `services` names, within the namespace, the Services it may explain something about.
+    `services` names, within the namespace, the Services it may explain something about. `node` is
+    the node that it is about, `managed` what the object's marks say it is kept by (Argo CD, Flux,
+    Helm); "" for nearly all. `ports` are the Service ports that an edit touched.
     """
 
     at: float
@@ -42,22 +68,48 @@ class Change:
     by: str | None = None
     time: str | None = None
     services: tuple[str, ...] = ()
+    node: str = ""
+    managed: str = ""
+    aspects: tuple[Aspect, ...] = ()
+    ports: tuple[int, ...] = ()
 
 
 def service_changes(old: Service | None, new: Service, at: float) -> Iterator[Change]:
-    """What an edit of ports, selector or type means; nothing else of a Service moves traffic."""
+    """What an edit means that moves traffic; other fields of a Service, as its labels, do not.
+
+    A write that only removes something leaves no author: the one before it is not to be blamed.
+    """
     if old is None or old.uid != new.uid:
         yield _of_service(new, at, ChangeKind.SERVICE_ADDED, _ports_text(new.ports))
         return
     details = list(_port_edits(old.ports, new.ports))
+    aspects = [Aspect.PORT] if details else []
     if old.selector != new.selector:
         details.append(f"selector: {_labels(old.selector)} -> {_labels(new.selector)}")
+        aspects.append(Aspect.SELECTOR)
     if old.type != new.type:
         details.append(f"type: {old.type} -> {new.type}")
     if old.cluster_ips != new.cluster_ips:
         details.append(f"clusterIPs: {', '.join(old.cluster_ips)} -> {', '.join(new.cluster_ips)}")
+    if routing := list(_routing_edits(old, new)):
+        details.extend(routing)
+        aspects.append(Aspect.ROUTING)
+    if (old.type, old.cluster_ips) != (new.type, new.cluster_ips):
+        aspects.append(Aspect.ADDRESS)
     if details:
-        yield _of_service(new, at, ChangeKind.SERVICE_EDIT, "; ".join(details))
+        written = replace(new, author=newly(old.author, new.author))
+        edit = _of_service(written, at, ChangeKind.SERVICE_EDIT, "; ".join(details))
+        touched = {port.port for port in {*old.ports} ^ {*new.ports}}
+        yield replace(edit, aspects=tuple(aspects), ports=tuple(sorted(touched)))
+
+
+def _routing_edits(old: Service, new: Service) -> Iterator[str]:
+    if old.internal_traffic_local != new.internal_traffic_local:
+        was, now = ("Local" if s.internal_traffic_local else "Cluster" for s in (old, new))
+        yield f"internalTrafficPolicy: {was} -> {now}"
+    if old.publish_not_ready != new.publish_not_ready:
+        was, now = (str(s.publish_not_ready).lower() for s in (old, new))
+        yield f"publishNotReadyAddresses: {was} -> {now}"
 
 
 def service_removed(old: Service, at: float) -> Change:
@@ -68,6 +120,7 @@ def service_removed(old: Service, at: float) -> Change:
         f"Service {old.namespace}/{old.name}",
         "deleted",
         services=(old.name,),
+        managed=old.managed,
     )
 
 
@@ -90,6 +143,7 @@ def _of_service(service: Service, at: float, kind: ChangeKind, detail: str) -> C
         by=author.manager if author else None,
         time=author.time if author else None,
         services=(service.name,),
+        managed=service.managed,
     )
 
 
@@ -122,91 +176,6 @@ def _labels(selector: tuple[tuple[str, str], ...]) -> str:
     return ",".join(f"{key}={value}" for key, value in selector) or "(none)"
 
 
-def workload_changes(
-    old: Workload | None, new: Workload, services: tuple[str, ...], at: float, *, running: bool
-) -> Iterator[Change]:
-    """A changed pod template starts a rollout, changed replicas a scaling.
-
-    Only a part of the template is kept: where nothing of it changed and pods are being replaced
-    all the same, outside of a `running` rollout, the rest did. Some writes leave no author, such
-    as `kubectl scale`; the one before them is not to be blamed.
-    """
-    if old is None:
-        return
-    if new.author == old.author:
-        new = replace(new, author=None)
-    unseen = new.rolling and not old.rolling and not running
-    if old.template != new.template or unseen:
-        yield _of_workload(new, at, ChangeKind.ROLLOUT, _template_detail(old, new), services)
-    if old.replicas != new.replicas:
-        detail = f"replicas: {old.replicas} -> {new.replicas}"
-        yield _of_workload(new, at, ChangeKind.SCALE, detail, services)
-
-
-def invalid_targets(
-    old: Workload | None, new: Workload, services: tuple[str, ...], at: float
-) -> Iterator[Change]:
-    """Addresses that a workload was newly told and that nobody may dial."""
-    known = old.invalid if old is not None else ()
-    for found in new.invalid:
-        if found not in known:
-            yield _of_workload(new, at, ChangeKind.INVALID_TARGET, found[1], services)
-
-
-def rollout_ended(
-    workload: tuple[str, str, str], detail: str, services: tuple[str, ...], at: float
-) -> Change:
-    return _of_rollout(workload, at, ChangeKind.ROLLOUT_END, detail, services)
-
-
-def rollout_report(
-    workload: tuple[str, str, str], detail: str, services: tuple[str, ...], at: float
-) -> Change:
-    """What a rollout cost, told once the proxies have had their time to catch up."""
-    return _of_rollout(workload, at, ChangeKind.ROLLOUT_REPORT, detail, services)
-
-
-def _of_rollout(
-    workload: tuple[str, str, str],
-    at: float,
-    kind: ChangeKind,
-    detail: str,
-    services: tuple[str, ...],
-) -> Change:
-    what, namespace, name = workload
-    return Change(at, kind, namespace, f"{what} {namespace}/{name}", detail, services=services)
-
-
-def _of_workload(
-    workload: Workload,
-    at: float,
-    kind: ChangeKind,
-    detail: str,
-    services: tuple[str, ...],
-) -> Change:
-    writer = workload.author
-    return Change(
-        at,
-        kind,
-        workload.namespace,
-        f"{workload.kind} {workload.namespace}/{workload.name}",
-        detail,
-        by=writer.manager if writer else None,
-        time=writer.time if writer else None,
-        services=services,
-    )
-
-
-def _template_detail(old: Workload, new: Workload) -> str:
-    if old.images != new.images:
-        detail = f"image {', '.join(old.images)} -> {', '.join(new.images)}"
-    else:
-        detail = "pod template changed"
-    if new.change_cause and new.change_cause != old.change_cause:
-        detail += f" ({new.change_cause})"
-    return detail
-
-
 def endpoint_changes(
     namespace: str,
     service: str,
@@ -226,6 +195,7 @@ def endpoint_changes(
                 f"Endpoint {namespace}/{endpoint.pod or address}",
                 f"{address} {detail}",
                 services=(service,),
+                node=endpoint.node,
             )
 
 

@@ -102,6 +102,7 @@ class Service:
     internal_traffic_local: bool
     opted_out: bool
     author: Author | None
+    managed: str = ""
 
     @property
     def headless(self) -> bool:

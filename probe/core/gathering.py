@@ -11,6 +11,7 @@ from probe.core.ledger import PortBook, ServiceRecord, Track, View, rejected, st
 from probe.core.nodepaths import NodePaths, is_silent
 from probe.core.results import FAILURES, Result
 from probe.core.surroundings import Surroundings
+from probe.core.verdicts import PROXY_PATIENCE
 from probe.core.workloads import Workload
 
 EMPTY_PATIENCE = 2.0
@@ -95,7 +96,9 @@ class _Seen:
         self._states = {t.edge: state(t, record, book, view) for t in self._tracks}
         self.dialed = [t for t in self.endpoints if self.tells(t)]
         self.down = [t for t in self.dialed if self._is(t, State.DOWN)]
-        self._behind = [t for t in self.vips if _tells_nothing(t, self.endpoints, book, view)]
+        self._behind = [
+            t for t in self.vips if _tells_nothing(t, self.endpoints, record, book, view)
+        ]
         self.vip_down = [t for t in self.vips if self._is(t, State.DOWN) and t not in self._behind]
 
     def _is(self, track: Track, *states: State) -> bool:
@@ -110,11 +113,14 @@ class _Seen:
 
     def undecided(self) -> int:
         """How much is under way that may decide otherwise: dials that confirm, first ones, those
-        that a turn has outrun, and what kube-proxy has yet to follow."""
+        that a turn has outrun, and what kube-proxy has yet to follow. The ClusterIP's confirm where
+        all that we dial is down, and it has to speak for the endpoints that only others dial."""
         book, view = self._book, self._view
+        speaks = len(self.down) == len(self.dialed) > 0 and len(self.led) < book.leading
         told = (State.UP, State.DOWN)
         return (
             self.count(self.endpoints, State.FAILING)
+            + (self.count(self.vips, State.FAILING) if speaks else 0)
             + sum(t.outcome is None and t.fault is None for t in self._tracks)
             + sum(self._is(t, *told) and book.outran(t) for t in self._tracks)
             + (0 if self.down else self.count(self._behind, State.DOWN))
@@ -123,15 +129,25 @@ class _Seen:
         )
 
 
-def _tells_nothing(vip: Track, endpoints: list[Track], book: PortBook, view: View) -> bool:
+def _tells_nothing(
+    vip: Track, endpoints: list[Track], record: ServiceRecord, book: PortBook, view: View
+) -> bool:
     """Whether kube-proxy is not to blame for a failure of the ClusterIP yet: it follows the
     endpoints with some delay, and the last pods that end may have stopped meanwhile."""
     if not book.fallback:
-        return book.catching_up(vip, view.now)
+        return book.catching_up(vip, view.now) or _may_follow(record, book, view)
     return not any(
         t.dialed_at >= vip.dialed_at and t.outcome and t.outcome.result is Result.CONNECTED
         for t in endpoints
     )
+
+
+def _may_follow(record: ServiceRecord, book: PortBook, view: View) -> bool:
+    """Whether a removal that kube-proxy may still have to follow would explain the failures as
+    well, although they were laid to none: the port had failed otherwise just before."""
+    answered = book.last_success.get(Kind.SERVICE, -inf)
+    removed = max((r.at for r in record.removals), default=-inf)
+    return not book.drain_failures and view.now - min(removed, answered) <= PROXY_PATIENCE
 
 
 def _doubtful(tracks: Iterable[Track], view: View) -> bool:

@@ -7,9 +7,11 @@ the prober on it) are one that takes them along.
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from math import inf
 
 from probe.core.changes import Change
 from probe.core.edges import PortKey, ServiceKey
+from probe.core.suspects import LATEST
 from probe.core.verdicts import FAILING, SEVERITY, Judgement, Verdict
 from probe.core.words import Word
 
@@ -56,7 +58,9 @@ class Incident:
     "self/NAME". `lead` is the port whose `judgement` stands for all of it, the last that failed.
     `services` counts the Services that it takes along now, `most` is the most at once. `closed` is
     since when it was quiet, `ending` the sentence that tells why it is over, `recovered` whether
-    that is health. `change` and `advice` are known once it has been `told`.
+    that is health. `began` is when the first dial began that failed by it, `change` what the
+    cluster did that explains it, None for nothing that we know of; both and `advice` are known once
+    it has been `told`.
     """
 
     id: str
@@ -77,6 +81,7 @@ class Incident:
     ending: str = ""
     recovered: bool = False
     told: bool = False
+    began: float = inf
     change: Change | None = None
     advice: tuple[str, ...] = ()
     _counts: Counter[Standing] = field(default_factory=Counter)
@@ -85,11 +90,18 @@ class Incident:
     _told_services: int = 0
     _told_flaps: int = 0
     _told_at: float = 0.0
+    _looked_again: bool = False
 
     @property
     def alone(self) -> bool:
         """Whether it is one Service port's own."""
         return not self.cause
+
+    @property
+    def seconds_before(self) -> float | None:
+        """How long before its first failed dial we heard of the change that explains it; less than
+        zero where it was heard late."""
+        return None if self.change is None else self.began - self.change.at
 
     def taken(self) -> dict[ServiceKey, list[int]]:
         """The Services that it takes along with their ports, those that fail now first; of one
@@ -162,6 +174,13 @@ class Incident:
         if self.flaps != self._told_flaps:
             self._told_flaps = self.flaps
             yield Step.REPEATED
+
+    def looks_again(self, now: float) -> bool:
+        """Whether it is time to look once more, and for the last time, for what explains it."""
+        if self._looked_again or self.change is not None or now < self.began + LATEST:
+            return False
+        self._looked_again = True
+        return True
 
     def over(self, now: float, quiet_seconds: float) -> bool:
         """Whether it has been quiet for so long, or is gone; it is closed then."""

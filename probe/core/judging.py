@@ -1,6 +1,7 @@
 """The verdict of a Service port as time passes: what is held back, what has turned."""
 
 from dataclasses import replace
+from math import inf
 from typing import NamedTuple
 
 from probe.core import verdicts
@@ -37,10 +38,18 @@ def judge(book: PortBook, found: Evidence, view: View, confirm_after: float) -> 
         away = f"the API server is away for {view.stale_seconds:.0f} s: endpoints may have moved"
         new = replace(new, summary=f"{new.summary}; {away}")
     book.judgement, book.judged_at = new, view.now
+    if _rests(found):
+        book.failing_since = inf
     if (new.verdict, new.on_purpose) == (old.verdict, old.on_purpose):
         return None
     book.judged_since = view.now
     return Turn(book.implied.key, view.now, old, new)
+
+
+def _rests(found: Evidence) -> bool:
+    """Whether nothing of the port fails, nor is under way to be known."""
+    failing = found.down or found.vip_down or found.failing_new or found.drain_failures
+    return found.usable > 0 and not failing and not found.pending
 
 
 def calm(book: PortBook, found: Evidence) -> bool:

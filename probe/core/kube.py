@@ -23,7 +23,7 @@ from probe.core.edges import (
     SlicePort,
 )
 from probe.core.labels import pairs
-from probe.core.meta import BadObject, author, named
+from probe.core.meta import BadObject, author, managed, named
 from probe.core.workloads import Workload, replica_set, workload
 
 OPT_OUT = "edgeprobe.dev/probe"
@@ -53,6 +53,7 @@ def service(obj: wire.Service) -> Service:
         internal_traffic_local=spec.internalTrafficPolicy == "Local",
         opted_out=(meta.annotations or {}).get(OPT_OUT, "").lower() == "false",
         author=author(meta),
+        managed=managed(meta),
     )
 
 

@@ -4,7 +4,7 @@ A Track is one edge's, a PortBook one Service port's, a ServiceRecord one Servic
 facts and counts; what these mean is read off them by the functions here, with the time given.
 """
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from math import inf
@@ -99,9 +99,11 @@ class PortBook:
     `since` is our first sight of the port, or BEFORE_US; `moved_at` is when the endpoints in use
     last changed under us, `moving_since` when they began to after they had long stayed the same.
     `laid` are failures laid to removals that are not confirmed to be theirs; `clean_dials` counts
-    the ClusterIP's dials that connected one after the other since the last removed pod was gone;
+    the ClusterIP's dials that connected one after the other since the last removed pod was gone,
+    `sampled` are when the last of them began, while something rolls or was removed;
     `stray_timeout_at` is when one of them last timed out for another reason than a removal,
-    `accused_at` when the port was last judged to fail otherwise.
+    `accused_at` when the port was last judged to fail otherwise. `failing_since` is when the first
+    of its dials began that fail without a rest since then; inf while none does.
     """
 
     implied: PortEdges
@@ -115,7 +117,9 @@ class PortBook:
     laid: tuple[Laid, ...] = ()
     stray_timeout_at: float = -inf
     accused_at: float = -inf
+    failing_since: float = inf
     clean_dials: int = 0
+    sampled: deque[float] | None = None
     last_success: dict[Kind, float] = field(default_factory=dict)
     plan: CandidatePlan | None = None
     judgement: Judgement = NOT_JUDGED

@@ -15,7 +15,8 @@ from typing import NamedTuple
 from probe.core.targets import numeric
 
 
-def _said(words: str) -> frozenset[str]:
+def vocabulary(words: str) -> frozenset[str]:
+    """The words of a text, each once."""
     return frozenset(words.split())
 
 
@@ -25,19 +26,19 @@ LISTENS = frozenset({"listen", "listener", "listeners", "bind", "serve"})
 ADVERTISED = frozenset({"advertise", "advertised"})
 """Where others are to find what listens somewhere."""
 
-OURS = _said(
+OURS = vocabulary(
     "http https grpc rpc tcp web ws websocket server app api ui dashboard admin metrics prometheus "
     "health healthz probe debug pprof telemetry management entrypoint entrypoints "
     "aspnetcore dotnet"
 )
 """Right before ADDR, ADDRESS or URLS these name a listener of our own."""
 
-THEIRS = _said(
+THEIRS = vocabulary(
     "backend upstream target remote peer dest destination external public published redirect"
 )
 """Where somebody else listens, or where others are to find us: whatever the protocol."""
 
-SERVERS = _said(
+SERVERS = vocabulary(
     "db database postgres postgresql pg pgsql mysql mariadb mssql sqlserver oracle mongo mongodb "
     "redis valkey memcached memcache cache cassandra clickhouse elastic elasticsearch es "
     "opensearch solr neo4j influx influxdb couchdb couchbase rabbit rabbitmq amqp kafka nats "
@@ -90,7 +91,7 @@ def of_variable(key: str, value: str, others: Mapping[str, str]) -> list[int]:
 def of_name(name: str, value: str) -> list[int]:
     """The ports on which a variable or flag of this name makes a program listen by this value."""
     spots = _spots(value)
-    words = _words(name) if spots else ()  # most values are of other things
+    words = words_of(name) if spots else ()  # most values are of other things
     return [spot.port for spot in spots if words and _is_ours(words, spot.host)]
 
 
@@ -141,9 +142,9 @@ def _spots(value: str) -> list[_Spot]:
 
 
 @lru_cache(maxsize=4096)
-def _words(name: str) -> tuple[str, ...]:
-    """`HTTP_LISTEN_ADDR`, `--http.listen-addr` and `-httpListenAddr` have the same. `number` at the
-    end says nothing (Bitnami's `NGINX_HTTP_PORT_NUMBER`)."""
+def words_of(name: str) -> tuple[str, ...]:
+    """Its words in lower case: `HTTP_LISTEN_ADDR`, `--http.listen-addr` and `-httpListenAddr` have
+    the same. `number` at the end says nothing (Bitnami's `NGINX_HTTP_PORT_NUMBER`)."""
     apart = _HUMP.sub("_", name).lower()
     words = tuple(word for word in _NO_WORD.split(apart) if word)
     return words[:-1] if words[-1:] == ("number",) else words
@@ -157,7 +158,7 @@ def of_arguments(args: tuple[str, ...]) -> Iterator[tuple[int, str]]:
     for command in _commands(args):
         client = _is_client(command)
         for name, value, text in _flags(command):
-            if not (client and _words(name)[-1:] in (("p",), ("port",))):
+            if not (client and words_of(name)[-1:] in (("p",), ("port",))):
                 for port in _of_flag(name, value):
                     yield port, text
         for before, argument in pairwise(("", *command)):
@@ -169,7 +170,7 @@ def of_arguments(args: tuple[str, ...]) -> Iterator[tuple[int, str]]:
 
 
 def _of_flag(name: str, value: str) -> list[int]:
-    words = _words(name)
+    words = words_of(name)
     if words in (("p",), ("b",)):  # psql's, memcached's and gunicorn's habits
         name = "port"
     elif len(words) == 1 and words[0] in ("http", "https", "grpc", "web"):  # `-http :6060`
@@ -211,5 +212,5 @@ def _is_client(command: list[str]) -> bool:
     return any(
         _elsewhere(value) and not value.startswith("-")
         for name, value, _ in _flags(command)
-        if name in ("-h", "-H") or _words(name)[-1:] in (("host",), ("hostname",))
+        if name in ("-h", "-H") or words_of(name)[-1:] in (("host",), ("hostname",))
     )

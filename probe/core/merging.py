@@ -47,6 +47,7 @@ def merged(documents: Iterable[Json]) -> Json:
         "dialed": sum(document["dialed"] for document in told),
         "expected": sum(document["expected"] for document in told),
         "ports": _ports(told),
+        **_explained([speaker, *told]),
         "changes": merged_changes(c for d in told for c in d["changes"])[:CHANGES_SHOWN],
         "advice": list(dict.fromkeys(line for d in (speaker, *told) for line in d["advice"])),
     }
@@ -188,10 +189,17 @@ def _incident(group: list[Json]) -> Json:
         "seconds": max(i["seconds"] for i in group),
         "service_count": max(i["service_count"] for i in group),
         "flaps": max(i["flaps"] for i in group),
-        "change": next((i["change"] for i in (speaker, *group) if i["change"]), None),
+        **_explained(group),
         "advice": list(dict.fromkeys(line for i in (speaker, *group) for line in i["advice"])),
         "nodes": sorted({i["node"] for i in group}),
     }
+
+
+def _explained(told: Iterable[Json]) -> Json:
+    """What the first that has an explanation says of it. Of incidents in the order in which they
+    opened, that is the one that was nearest to the change: the others found it as they dialed."""
+    known = next((each for each in told if each["change"]), {})
+    return {name: known.get(name) for name in ("change", "seconds_before")}
 
 
 def _node(document: Json) -> str:

@@ -7,21 +7,32 @@ stood before us is neither new nor a change.
 
 from collections import Counter, deque
 from collections.abc import Collection, Iterable, Iterator
-from itertools import islice
+from heapq import merge
 from math import inf
 
-from probe.core import changes, kube, rollouts
+from probe.core import (
+    changes,
+    kube,
+    node_changes,
+    policy_changes,
+    removals,
+    rollouts,
+    workload_changes,
+)
 from probe.core.changes import Change, ChangeKind
+from probe.core.drains import Drains
 from probe.core.edges import Endpoint, EndpointSlice, Service, ServiceKey
 from probe.core.ledger import ServiceRecord
+from probe.core.policies import NetworkPolicy
 from probe.core.results import Result
-from probe.core.rollouts import REMOVAL_WINDOW, Removal, Rollout, WorkloadKey
-from probe.core.selection import LabelIndex, selects
-from probe.core.surroundings import Altered, Surroundings
+from probe.core.rolling import Rolling
+from probe.core.rollouts import Rollout, WorkloadKey
+from probe.core.selection import LabelIndex
+from probe.core.surroundings import Surroundings, pods_selected
+from probe.core.templates import Revisions
 from probe.core.workloads import REPLICA_SET, Workload
 
 CHANGES_KEPT = 1000
-ROLLOUTS_KEPT = 100
 
 KINDS = {
     kube.DEPLOYMENTS.name: "Deployment",
@@ -39,29 +50,38 @@ class Mirror:
     as the Service is there. `touched` collects the records whose edges or facts may have changed,
     gone ones too, for the World to take. A record may stand without its Service (slices can be
     seen first) and is then not dialed. `surroundings` are what is known of nodes and namespaces;
-    `node` is ours. `namespaces` are those that are listed one by one; with none, one list is the
-    whole of what there is to see.
+    `node` is ours, `peers` the daemons' own Service. `namespaces` are those that are listed one by
+    one; with none, one list is the whole of what there is to see.
     """
 
-    def __init__(self, linger: float, namespaces: Collection[str] = (), *, node: str = "") -> None:
+    def __init__(
+        self,
+        linger: float,
+        namespaces: Collection[str] = (),
+        *,
+        node: str = "",
+        peers: ServiceKey | None = None,
+    ) -> None:
         self.services: dict[ServiceKey, ServiceRecord] = {}
         self.workloads: dict[WorkloadKey, Workload] = {}
         self._raised: dict[WorkloadKey, float] = {}
-        self.rollouts: dict[WorkloadKey, Rollout] = {}
-        self.finished: deque[Rollout] = deque(maxlen=ROLLOUTS_KEPT)
         self.changes: deque[Change] = deque(maxlen=CHANGES_KEPT)
         self.endpoint_changes: deque[Change] = deque(maxlen=CHANGES_KEPT)
+        self.node_changes: deque[Change] = deque(maxlen=CHANGES_KEPT)
         self.listed: set[tuple[str, str]] = set()
         self.touched: dict[ServiceKey, ServiceRecord] = {}
         self.surroundings = Surroundings()
         self.lags: list[float] = []
         self.rollout_failures: Counter[tuple[WorkloadKey, str, Result]] = Counter()
         self._owners: dict[tuple[str, str], ServiceKey] = {}
-        self._behind: dict[ServiceKey, list[Rollout]] | None = None
         self._selection = LabelIndex()
         self._namespaces = frozenset(namespaces)
-        self._linger = linger
+        self._rolling = Rolling(linger)
+        self.rollouts, self.finished = self._rolling.rollouts, self._rolling.finished
+        self._revisions = Revisions()
+        self._drains = Drains()
         self._node = node
+        self._peers = peers
         self._turned: set[str] = set()
         self._now = -inf
 
@@ -73,6 +93,10 @@ class Mirror:
     def _all_listed(self, resource: str) -> bool:
         seen = {namespace for found, namespace in self.listed if found == resource}
         return bool(seen) and ("" in seen or seen >= self._namespaces)
+
+    def start(self, now: float) -> None:
+        """Remembers that we began to look: of what was before, nothing is known."""
+        self._remember([node_changes.prober_started(self._node, now)])
 
     def apply(self, event: kube.Event, now: float) -> list[Change]:
         """Takes in one event and returns what it changed, already remembered."""
@@ -87,20 +111,28 @@ class Mirror:
         self._look_at_nodes()
         for record in self.services.values():
             if record.removals:
-                self._close_removals(record, now)
-        return self._remember(list(self._end_rollouts(list(self.rollouts), now)))
+                self.lags.extend(removals.close(record, now))
+        found = list(self._end_rollouts(list(self.rollouts), now))
+        found.extend(self._drains.look(self.services.values(), self.workloads_of, now))
+        return self._remember(found)
 
     def _remember(self, found: list[Change]) -> list[Change]:
-        """Keeps endpoints apart: one large rollout must not push the edit out that began it."""
+        """Keeps endpoints and nodes apart: neither a large rollout nor the loss of a zone must push
+        the edit out that went before."""
+        apart = {ChangeKind.ENDPOINT: self.endpoint_changes, ChangeKind.NODE: self.node_changes}
         for change in found:
-            endpoint = change.kind is ChangeKind.ENDPOINT
-            (self.endpoint_changes if endpoint else self.changes).append(change)
+            apart.get(change.kind, self.changes).append(change)
         return found
+
+    def causes(self) -> Iterator[Change]:
+        """Remembered changes, the newest first, without the endpoints, which only follow them."""
+        kept = reversed(self.changes), reversed(self.node_changes)
+        return merge(*kept, key=lambda change: -change.at)
 
     def newest_changes(self) -> list[Change]:
         """All remembered changes, the newest first."""
         # Endpoints follow what moved them, so at the same moment they are the newer ones.
-        kept = [*self.changes, *self.endpoint_changes]
+        kept = [*self.node_changes, *self.changes, *self.endpoint_changes]
         return sorted(kept, key=lambda change: change.at)[::-1]
 
     def services_of(self, workload: Workload) -> tuple[str, ...]:
@@ -117,23 +149,15 @@ class Mirror:
 
     def rollouts_of(self, key: ServiceKey) -> tuple[Rollout, ...]:
         """Rollouts behind this Service that run or ended less than the linger time ago."""
-        if self._behind is None:
-            self._behind = {}
-            for rollout in self.rollouts.values():
-                for name in rollout.services:
-                    self._behind.setdefault((rollout.workload[1], name), []).append(rollout)
-        return tuple(self._behind.get(key, ()))
+        return self._rolling.of(key)
 
     def last_rollouts_of(self, key: ServiceKey) -> tuple[Rollout, ...]:
         """The same, and the last one that is over."""
-        over = (
-            r for r in reversed(self.finished) if r.workload[1] == key[0] and key[1] in r.services
-        )
-        return (*self.rollouts_of(key), *islice(over, 1))
+        return self._rolling.last_of(key)
 
     def _apply(self, event: kube.Event, now: float) -> Iterator[Change]:
         if self.surroundings.holds(event.resource):
-            self._look_around(self.surroundings.apply(event))
+            yield from self._look_around(event, now)
             return
         match event:
             case kube.Listed():
@@ -182,7 +206,8 @@ class Mirror:
         self._selection.replace_service(record.service, service)
         record.service = service
         self._move(key, record)
-        self._find_rollouts(service)
+        rolling = ((key, self.workloads[key]) for key in self.rollouts if key in self.workloads)
+        self._rolling.select(service, rolling)
         if now > -inf:
             yield from edits
 
@@ -221,15 +246,32 @@ class Mirror:
         self._touch(workload.namespace, behind)
         if workload.kind == REPLICA_SET:  # listed now and then: when it changed is not known
             return
-        rollout = self.rollouts.get(key)
-        running = rollout is not None and rollout.ended is None
-        edits = list(changes.workload_changes(old, workload, behind, now, running=running))
-        if edits:
-            self._begin_rollout(workload, behind, edits[0].detail, now)
-        elif old is None and workload.rolling:
-            self._begin_rollout(workload, behind, "already in progress", self._now)
+        yield from self._follow_workload(old, workload, behind, now)
+        yield from workload_changes.invalid_targets(old, workload, behind, self._now)
+
+    def _follow_workload(
+        self, old: Workload | None, new: Workload, behind: tuple[str, ...], now: float
+    ) -> Iterator[Change]:
+        """Tells how it changed, and begins a rollout where its pods are being replaced."""
+        if old is None:
+            if new.rolling and not new.stuck and not new.paused:
+                self._rolling.begin(new, behind, None, self._now)
+            if now > -inf:
+                yield workload_changes.workload_created(new, behind, now)
+            return
+        key, earlier = rollouts.key_of(new), None
+        running = self._rolling.runs(key)
+        if old.template != new.template:
+            earlier = self._revisions.replaced(key, old.template, old.revision, new.template)
+        ours = self._peers is not None and self._peers in ((new.namespace, name) for name in behind)
+        edits = list(
+            workload_changes.workload_changes(
+                old, new, behind, now, running=running, earlier=earlier, ours=ours
+            )
+        )
+        if workload_changes.replaces_pods(old, new, running=running):
+            self._rolling.begin(new, behind, edits[0], now)
         yield from edits
-        yield from changes.invalid_targets(old, workload, behind, self._now)
 
     def _remove(self, resource: str, namespace: str, name: str, now: float) -> Iterator[Change]:
         if resource == kube.SLICES.name:
@@ -245,11 +287,18 @@ class Mirror:
                 if not record.slices:
                     del self.services[namespace, name]
         else:
-            gone = self.workloads.pop((KINDS[resource], namespace, name), None)
-            self._raised.pop((KINDS[resource], namespace, name), None)
-            if gone is not None:
-                self._selection.replace_workload(gone, None)
-                self._touch(namespace, self.services_of(gone))
+            yield from self._remove_workload((KINDS[resource], namespace, name), now)
+
+    def _remove_workload(self, key: WorkloadKey, now: float) -> Iterator[Change]:
+        gone = self.workloads.pop(key, None)
+        self._raised.pop(key, None)
+        self._revisions.forget(key)
+        if gone is not None:
+            behind = self.services_of(gone)
+            self._selection.replace_workload(gone, None)
+            self._touch(key[1], behind)
+            if gone.kind != REPLICA_SET:
+                yield workload_changes.workload_deleted(gone, behind, now)
 
     def _move(self, key: ServiceKey, record: ServiceRecord) -> None:
         """Tells the World that the Service's edges may have changed."""
@@ -260,18 +309,41 @@ class Mirror:
         found = ((namespace, name) for name in names)
         self.touched.update((key, self.services[key]) for key in found if key in self.services)
 
-    def _look_around(self, altered: Altered) -> None:
+    def _look_around(self, event: kube.Event, now: float) -> Iterator[Change]:
         """Has those judged anew that stand in what was altered; their edges may be other ones only
         where zones decide which endpoints we are led to."""
+        altered = self.surroundings.apply(event)
         self._turned |= altered.nodes
         moved = self._node in altered.zones
-        if not moved and not altered.namespaces:
-            return
-        for key, record in self.services.items():
+        for key, record in self.services.items() if moved or altered.namespaces else ():
             if moved and any(e.hints.zones for e in record.held_endpoints()):
                 self._move(key, record)
             elif key[0] in altered.namespaces:
                 self.touched[key] = record
+        news = True
+        if isinstance(event, kube.Listed):
+            listed = event.resource, event.namespace
+            news = listed in self.listed
+            self.listed.add(listed)
+        for was, node in altered.changed_nodes:
+            self._drains.follow(was, node, now)
+            if news:
+                yield from node_changes.node_changes(was, node, now)
+        for old, new in altered.changed_policies if news else ():
+            services = self._selected_by([policy for policy in (old, new) if policy is not None])
+            yield from policy_changes.policy_changes(old, new, services, now)
+
+    def _selected_by(self, chosen: list[NetworkPolicy]) -> tuple[str, ...]:
+        """The Services with pods that one of these policies of a namespace selects, or may."""
+        return tuple(
+            sorted(
+                name
+                for (namespace, name), record in self.services.items()
+                if namespace == chosen[0].namespace
+                and record.service is not None
+                and pods_selected(chosen, record.service, self.workloads_of(record.service))
+            )
+        )
 
     def _look_at_nodes(self) -> None:
         """The same for the nodes that turned: many may at once, and to find what runs there takes
@@ -292,75 +364,21 @@ class Mirror:
         """Remembers since when each endpoint is there and which of them are being removed."""
         self._move(key, record)
         new = record.by_address()
-        for address in {**old, **new}:
-            was, now_is = old.get(address), new.get(address)
-            if now_is is None:
-                record.endpoint_since.pop(address, None)
-            elif now > -inf and (was is None or was.pod != now_is.pod):
-                record.endpoint_since[address] = now
-            if _leaves(was, now_is):
-                record.removals.append(Removal(address, self._now))
-            elif record.removals and _takes_traffic(now_is) and not _takes_traffic(was):
-                # It is back: what is sent there is meant for it.
-                record.removals = [r for r in record.removals if r.address != address]
+        progress = removals.follow(record, old, new, now, self._now)
+        for address in old.keys() - new.keys():
+            self._drains.left(old[address].node, address)
+        for rollout in self.rollouts_of(key) if progress else ():
+            rollout.progressed(self._now)
         if now > -inf:
             yield from changes.endpoint_changes(*key, old, new, now)
 
-    def _begin_rollout(
-        self, workload: Workload, services: tuple[str, ...], detail: str, now: float
-    ) -> None:
-        """A further change inside a running rollout prolongs it; a report covers them all."""
-        running = self.rollouts.get(rollouts.key_of(workload))
-        if running is not None and running.ended is None:
-            running.deadline = now + workload.progress_deadline_seconds
-        else:
-            if running is not None:
-                self.finished.append(running)
-            begun = rollouts.begin(workload, services, detail, now)
-            self.rollouts[rollouts.key_of(workload)] = begun
-            self._behind = None
-
-    def _find_rollouts(self, service: Service) -> None:
-        """Tells running rollouts of a Service that is new or selects other pods now."""
-        for key, rollout in self.rollouts.items():
-            workload = self.workloads.get(key)
-            if workload is not None and key[1] == service.namespace:
-                names = set(rollout.services) - {service.name}
-                names |= {service.name} if selects(service, workload) else set()
-                rollout.services = tuple(sorted(names))
-                self._behind = None
-
     def _end_rollouts(self, keys: Iterable[WorkloadKey], now: float) -> Iterator[Change]:
         for key in keys:
-            rollout = self.rollouts[key]
-            if rollout.ended is not None:
-                if not rollout.covers(now, self._linger):
-                    self.finished.append(self.rollouts.pop(key))
-                    self._behind = None
-                    yield changes.rollout_report(key, rollout.text(), rollout.services, now)
-                continue
-            workload = self.workloads.get(key)
-            records = [self.services.get((key[1], name)) for name in rollout.services]
+            services = self.rollouts[key].services
+            records = [self.services.get((key[1], name)) for name in services]
             terminating = any(r is not None and r.terminating for r in records)
-            rollout.outcome = rollouts.ending(rollout, workload, terminating, now)
-            if rollout.outcome:
-                rollout.ended = now
-                self._touch(key[1], rollout.services)
-                detail = f"{rollout.outcome} after {now - rollout.started:.0f} s"
-                yield changes.rollout_ended(key, detail, rollout.services, now)
-
-    def _close_removals(self, record: ServiceRecord, now: float) -> None:
-        over = [r for r in record.removals if now >= r.at + REMOVAL_WINDOW]
-        self.lags.extend(r.lag for r in over if r.lag is not None)
-        record.removals = [r for r in record.removals if now < r.at + REMOVAL_WINDOW]
-
-
-def _takes_traffic(endpoint: Endpoint | None) -> bool:
-    return endpoint is not None and endpoint.ready and not endpoint.terminating
-
-
-def _leaves(was: Endpoint | None, now_is: Endpoint | None) -> bool:
-    """Whether an endpoint that received traffic no longer should."""
-    if was is None or not _takes_traffic(was):
-        return False
-    return now_is is None or now_is.terminating or was.pod != now_is.pod
+            workload = self.workloads.get(key)
+            found = self._rolling.end(key, workload, now, terminating=terminating)
+            if found is not None:
+                self._touch(key[1], services)
+                yield found

@@ -5,23 +5,28 @@ of a Node that differ in nothing else are equal.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from sys import intern
 
 from probe.core import wire
+from probe.core.edges import Author
+from probe.core.meta import author
 
 ZONE = "topology.kubernetes.io/zone"
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One node. `leaving` says why it will not stay ("" if it does), as a phrase."""
+    """One node. `leaving` says why it will not stay ("" if it does), as a phrase; `trouble` is the
+    Ready condition's reason while it is not. Its writer makes no other node of it."""
 
     name: str
     zone: str = ""
     ready: bool = True
     schedulable: bool = True
     leaving: str = ""
+    trouble: str = ""
+    author: Author | None = field(default=None, compare=False)
 
     @property
     def namespace(self) -> str:
@@ -52,12 +57,16 @@ def node(obj: wire.Node) -> Node:
     """What is kept of a Node."""
     meta, spec = obj.metadata, obj.spec or wire.NodeSpec()
     conditions = (obj.status.conditions or ()) if obj.status is not None else ()
+    told = next((c for c in conditions if c.type == "Ready"), wire.Condition())
+    ready = told.status == "True"
     return Node(
         name=intern(meta.name),
         zone=intern((meta.labels or {}).get(ZONE, "")),
-        ready=any(c.type == "Ready" and c.status == "True" for c in conditions),
+        ready=ready,
         schedulable=not spec.unschedulable,
         leaving=_leaving(meta, spec.taints or ()),
+        trouble="" if ready else intern(told.reason),
+        author=author(meta),
     )
 
 

@@ -9,13 +9,15 @@ address) counts as perhaps admitted: a policy is named only if it leaves us out 
 """
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import ip_network
 from sys import intern
 from typing import NamedTuple
 
 from probe.core import wire
+from probe.core.edges import Author
 from probe.core.labels import Labels, Selector, all_of, any_of, matches, selector
+from probe.core.meta import author, managed
 from probe.core.targets import Address, Network, numeric
 
 
@@ -58,12 +60,18 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class NetworkPolicy:
-    """A policy's ingress to the pods that it selects; None where it is about egress alone."""
+    """A policy's ingress to the pods that it selects; None where it is about egress alone.
+
+    `generation` grows with each change of its spec, of what is not kept too (its egress).
+    """
 
     namespace: str
     name: str
     pods: Selector
     ingress: tuple[Rule, ...] | None
+    generation: int = 0
+    managed: str = ""
+    author: Author | None = field(default=None, compare=False)
 
 
 class Prober(NamedTuple):
@@ -103,6 +111,9 @@ def network_policy(obj: wire.NetworkPolicy) -> NetworkPolicy:
         name=intern(meta.name),
         pods=selector(spec.podSelector),
         ingress=tuple(rule for rule in rules if rule is not None) if about_ingress else None,
+        generation=meta.generation,
+        managed=managed(meta),
+        author=author(meta),
     )
 
 

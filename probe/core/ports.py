@@ -58,7 +58,12 @@ _HOST_OF_VALUE = re.compile(
 
 
 def declared(containers: Iterable[Container]) -> tuple[Declared, ...]:
-    """All declared TCP ports, each once (the most telling source first), at most CANDIDATES_MAX.
+    """The first CANDIDATES_MAX of all_declared."""
+    return all_declared(containers)[:CANDIDATES_MAX]
+
+
+def all_declared(containers: Iterable[Container]) -> tuple[Declared, ...]:
+    """All declared TCP ports, each once, the most telling source first.
 
     A port that only a probe names is auxiliary where others are declared: an application that
     answers its probe on a port of its own may be dead on the others.
@@ -67,18 +72,18 @@ def declared(containers: Iterable[Container]) -> tuple[Declared, ...]:
     probed: dict[int, Declared] = {}
     for container, aside in _with_asides(list(containers)):
         for port, source, name in _declarations(container):
-            auxiliary = aside or _is_auxiliary(name)
+            auxiliary = aside or is_auxiliary(name)
             old = found.get(port)
             if 0 < port <= PORT_MAX and (old is None or (old.auxiliary and not auxiliary)):
                 found[port] = Declared(port, source, auxiliary)
         for port, name in _probe_ports(container):
             if 0 < port <= PORT_MAX:
-                auxiliary = aside or _is_auxiliary(name)
+                auxiliary = aside or is_auxiliary(name)
                 probed.setdefault(port, Declared(port, f"probe port {port}", auxiliary))
     if any(not d.auxiliary for d in found.values()):
         probed = {port: replace(d, auxiliary=True) for port, d in probed.items()}
     ordered = sorted({**probed, **found}.values(), key=lambda d: (d.auxiliary, d.port in probed))
-    return tuple(ordered)[:CANDIDATES_MAX]
+    return tuple(ordered)
 
 
 def _with_asides(containers: list[Container]) -> Iterator[tuple[Container, bool]]:
@@ -90,7 +95,8 @@ def _with_asides(containers: list[Container]) -> Iterator[tuple[Container, bool]
         yield container, is_sure or (is_named and not alone)
 
 
-def _is_auxiliary(name: str) -> bool:
+def is_auxiliary(name: str) -> bool:
+    """Whether a port of that name is for probes, metrics or a sidecar rather than for clients."""
     return _AUXILIARY_WORD.search(name.lower().replace("_", "-")) is not None
 
 

@@ -4,18 +4,20 @@ The shapes are interfaces: dashboards and scripts read them. Times are RFC 3339;
 our monotonic receipt into them, since the core itself never knows the time of day.
 """
 
-from collections.abc import Callable, Iterable
-from datetime import datetime
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from math import inf
 from typing import Any
 
+from probe.core import rollout_reports, scenes
 from probe.core.advice import advice
 from probe.core.changes import Change, ChangeKind, last_write
 from probe.core.edges import Edge, Kind, Service, ServiceKey
-from probe.core.incident import SERVICES_KEPT, Incident
+from probe.core.incident import SERVICES_KEPT, Incident, Standing, standing
 from probe.core.incidents import Incidents
 from probe.core.ledger import PortBook, ServiceRecord, Track, state
+from probe.core.moments import Clock, rfc3339
+from probe.core.relevance import Relevance
 from probe.core.results import Icmp, Outcome
 from probe.core.rollouts import Rollout
 from probe.core.targets import Target
@@ -23,7 +25,6 @@ from probe.core.verdicts import FAILING, SEVERITY, UNDECIDED, Verdict
 from probe.core.world import World
 
 Json = dict[str, Any]
-Clock = Callable[[float], datetime]
 
 CHANGES_SHOWN = 20
 
@@ -35,7 +36,7 @@ def services(world: World, now: float, clock: Clock, vantage: str, namespace: st
     "services" is an iterator: a large cluster's would take longer than the dials may wait, so they
     are told one by one, each as it is when it is asked for. Those that are gone then are left out.
     """
-    told = _changes_by_service(world)
+    told = Relevance(world.mirror)
     known = sorted(
         (key, record)
         for key, record in world.mirror.services.items()
@@ -44,7 +45,7 @@ def services(world: World, now: float, clock: Clock, vantage: str, namespace: st
     verdict = worst({b.judgement.verdict for _, r in known for b in r.books.values()})
     return {
         "services": (
-            _service(world, key, told.get(key, []), now, clock, vantage)
+            _service(world, key, told.of(key), now, clock, vantage)
             for key, record in known
             if record.service is not None
         ),
@@ -54,8 +55,7 @@ def services(world: World, now: float, clock: Clock, vantage: str, namespace: st
 
 def service(world: World, key: ServiceKey, now: float, clock: Clock, vantage: str) -> Json:
     """One Service. Raises KeyError if it is not known."""
-    told = _changes_by_service(world).get(key, [])
-    return _service(world, key, told, now, clock, vantage)
+    return _service(world, key, Relevance(world.mirror).of(key), now, clock, vantage)
 
 
 def _service(
@@ -78,11 +78,22 @@ def _service(
         "dialed": sum(_dialed(book) for book in books),
         "expected": sum(_expected(book) for book in books),
         "ports": ports,
+        **_why(world, worst_book, clock),
         "changes": [change(c, clock) for c in _shown_changes(told, record.service, now)],
         "advice": list(
             dict.fromkeys(a for b in books for a in advice(record.service, b, rollouts))
         ),
     }
+
+
+def _why(world: World, book: PortBook | None, clock: Clock) -> Json:
+    """The change that explains what is wrong; a single run has not seen any."""
+    if book is None or world.config.once or standing(book.judgement) is not Standing.FAILING:
+        return _explained(None, None, clock)
+    ports, judgement = [book.implied.key], book.judgement
+    at = scenes.began(world, ports, book.judged_since)
+    found = scenes.explanation(world, ports, judgement, at)
+    return _explained(found, at - found.at if found is not None else None, clock)
 
 
 def _spec(service: Service) -> Json:
@@ -184,15 +195,6 @@ def address(target: Target, outcome: Outcome) -> Json:
     }
 
 
-def _changes_by_service(world: World) -> dict[ServiceKey, list[Change]]:
-    """The changes that concern each Service, newest first."""
-    found: dict[ServiceKey, list[Change]] = {}
-    for known in world.mirror.newest_changes():
-        for name in known.services:
-            found.setdefault((known.namespace, name), []).append(known)
-    return found
-
-
 def _shown_changes(told: list[Change], held: Service, now: float) -> list[Change]:
     """At most CHANGES_SHOWN of them: endpoints come and go in masses and may fill what others
     leave. The Service's last write stands for an edit that was not seen."""
@@ -205,12 +207,20 @@ def _shown_changes(told: list[Change], held: Service, now: float) -> list[Change
     return [*shown, written] if written else shown
 
 
+def _explained(found: Change | None, seconds_before: float | None, clock: Clock) -> Json:
+    """The change that explains something, and how long before it we heard of that."""
+    if found is None or seconds_before is None:
+        return {"change": None, "seconds_before": None}
+    return {"change": change(found, clock), "seconds_before": round(seconds_before, 1)}
+
+
 def change(change: Change, clock: Clock) -> Json:
     return {
         "time": change.time or rfc3339(clock(change.at)),
         "kind": str(change.kind),
         "object": change.object,
         "by": change.by,
+        "managed": change.managed or None,
         "detail": change.detail,
     }
 
@@ -221,39 +231,60 @@ def changes(
     """All remembered changes, newest first, and the rollouts with what they cost: those since the
     moment `after`, of a namespace or a Service if not ""."""
 
-    def meant(where: str, services: tuple[str, ...]) -> bool:
-        return namespace in ("", where) and (not service or service in services)
-
-    rollouts = [
-        r
-        for r in (*world.mirror.finished, *world.mirror.rollouts.values())
-        if meant(r.workload[1], r.services) and (r.ended is None or r.ended >= after)
-    ]
     return {
         "changes": [
             change(c, clock)
-            for c in world.mirror.newest_changes()
-            if c.at >= after and meant(c.namespace, c.services)
+            for c in Relevance(world.mirror).within(namespace, service)
+            if c.at >= after
         ],
-        "rollouts": [rollout(r, clock) for r in sorted(rollouts, key=lambda r: -r.started)],
+        "rollouts": list(rollouts(world, clock, after=after, namespace=namespace, service=service)),
     }
 
 
-def rollout(rollout: Rollout, clock: Clock) -> Json:
-    kind, namespace, name = rollout.workload
-    lag = None if rollout.lag is None else round(rollout.lag, 3)
-    return {
-        "workload": f"{kind} {namespace}/{name}",
-        "detail": rollout.detail,
-        "started": rfc3339(clock(rollout.started)),
-        "ended": rfc3339(clock(rollout.ended)) if rollout.ended is not None else None,
-        "outcome": rollout.outcome or "running",
-        "dials": rollout.dials,
-        "failed": {str(result): count for result, count in sorted(rollout.failed.items())},
-        "removal_lag_seconds": lag,
-        "removal_lag_error_seconds": round(rollout.error, 3) if lag is not None else None,
-        "recommended_drain_seconds": rollout.recommended_drain,
-    }
+def rollouts(
+    world: World,
+    clock: Clock,
+    *,
+    after: float = -inf,
+    namespace: str = "",
+    service: str = "",
+    workload: tuple[str, str] | None = None,
+) -> Iterator[Json]:
+    """This node's records of rollouts, newest first: those that were under way after that moment,
+    of a namespace, a Service or a workload (kind and name) if given."""
+    mirror = world.mirror
+    meant = [
+        known
+        for known in (*mirror.finished, *mirror.rollouts.values())
+        if (known.ended is None or known.ended >= after)
+        and concerns(known, namespace, service, workload)
+    ]
+    return (rollout(world, known, clock) for known in sorted(meant, key=lambda r: -r.started))
+
+
+def concerns(
+    known: Rollout, namespace: str, service: str, workload: tuple[str, str] | None
+) -> bool:
+    """Whether a rollout is of that namespace, Service and workload, as far as they are given."""
+    return (
+        namespace in ("", known.workload[1])
+        and (not service or service in known.services)
+        and workload in (None, known.workload[::2])
+    )
+
+
+def rollout(world: World, known: Rollout, clock: Clock) -> Json:
+    """One of them, with what its pods declare now and the ports on which they are dialed."""
+    _, namespace, _ = known.workload
+    records = [world.mirror.services.get((namespace, name)) for name in known.services]
+    books = [book for record in records if record is not None for book in record.books.values()]
+    return rollout_reports.record(
+        known,
+        world.config.node,
+        clock,
+        workload=world.mirror.workloads.get(known.workload),
+        ports=sorted({edge.dial_port for book in books for edge in book.implied.edges}),
+    )
 
 
 def incidents(
@@ -314,14 +345,10 @@ def incident(known: Incident, node: str, now: float, clock: Clock) -> Json:
         "evidence_away_since": time(known.away_since),
         "flaps": known.flaps,
         "ending": known.ending if known.closed is not None else None,
-        "change": change(known.change, clock) if known.change is not None else None,
+        **_explained(known.change, known.seconds_before, clock),
         "advice": list(known.advice),
         "node": node,
     }
-
-
-def rfc3339(moment: datetime) -> str:
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def exit_code(verdict: Verdict, *, invalid: bool = False) -> int:

@@ -9,10 +9,13 @@ true lag may be 3k/r longer (the chance to miss it three times that long is e^-3
 """
 
 from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from math import ceil
+from itertools import takewhile
+from math import ceil, inf
 
-from probe.core.results import Result
+from probe.core.edges import PortKey
+from probe.core.results import FAILURES, Result
 from probe.core.words import Word
 from probe.core.workloads import Workload
 
@@ -22,6 +25,15 @@ REMOVAL_WINDOW = 60.0
 
 SERVICE_EDIT_SECONDS = 60.0
 """Design: how long after a Service's edit dials are marked with it."""
+
+RATE_DIALS = 32
+"""The last dials that their rate is taken from: two seconds of close watching by one daemon. More
+would hide for longer that we were kept from dialing. Chosen."""
+
+RATE_DIALS_MIN = 8
+"""Dials without which a rate tells nothing. Chosen."""
+
+NOBODY: Mapping[str, float] = {}
 
 DRAIN_MARGIN = 1.0
 """Seconds on top of lag and error bar: kube-proxy's minSyncPeriod."""
@@ -53,22 +65,28 @@ class Removal:
 
 @dataclass(frozen=True, slots=True)
 class Laid:
-    """A failed ClusterIP dial begun at `at` that `removal` explains, unless an endpoint in use
-    turns out to fail. `error` is the lag's error bar in seconds, `rollouts` those that ran then."""
+    """A failed ClusterIP dial begun at `at` that a removal explains, unless an endpoint in use
+    turns out to fail. `led` counts the endpoints in use then, `rate` is of our dials a second,
+    `waited` for how many seconds the dial kept us from making another; `rollouts` ran then."""
 
     at: float
-    removal: Removal
-    error: float
+    led: int
+    rate: float
+    waited: float
     rollouts: "tuple[Rollout, ...]"
 
-    def confirm(self) -> None:
-        """No endpoint in use explains it: it is the removal's."""
-        self.removal.last_failure = max(self.at, self.removal.last_failure or self.at)
+    def confirm(self, removals: Sequence[Removal], found: Removal) -> None:
+        """No endpoint in use explains it: it is the removal's that was `found`."""
+        found.last_failure = max(self.at, found.last_failure or self.at)
+        error = error_bar(self.led + removed_with(removals, found), self.rate) + self.waited
         for rollout in self.rollouts:
-            rollout.saw_lag(self.at - self.removal.at, self.error)
+            rollout.saw_lag(self.at - found.at, error)
 
 
 WorkloadKey = tuple[str, str, str]
+
+COMPLETE = "complete"
+"""The outcome of a rollout that came to its end."""
 
 
 @dataclass(slots=True)
@@ -76,7 +94,16 @@ class Rollout:
     """One rollout from the change of generation to its end, with what its Services' dials met.
 
     `dials` and `failed` count ClusterIP dials only: a terminating endpoint that refuses directly
-    is expected. `error` is the error bar of the lag in seconds, from the dial rate in force.
+    is expected. `failed_new` counts the dials of endpoints that became ready during it and had not
+    answered yet: they ask for a readinessProbe. `longest_gap` is for how many seconds at most a
+    Service port's ClusterIP did not connect at all, around a failure. `lag` is the worst removal
+    lag in seconds, `error` its error bar, from the dials really made; `window` the shortest time in
+    seconds for which a removed endpoint that is still sent to would have been seen with 95 %, at
+    the rollout's worst moment, 0 while unknown. `broken` are the Service ports that failed already
+    before it, and have not connected since. `by` wrote the change that began it, `managed` is what
+    keeps the object (Argo CD, Flux, Helm). `pre_stop` is as of Workload, of the new pods;
+    `scaling` is whether nothing but the number of pods was changed.
+    `patience` is the progress deadline: for so many seconds at most it lasts without any progress.
     """
 
     workload: WorkloadKey
@@ -93,17 +120,42 @@ class Rollout:
     last_failure: float | None = None
     lag: float | None = None
     error: float = 0.0
+    by: str | None = None
+    managed: str = ""
+    pre_stop: int | None = None
+    scaling: bool = False
+    failed_new: Counter[Result] = field(default_factory=Counter)
+    longest_gap: float = 0.0
+    window: float = 0.0
+    patience: float = 600.0
+    broken: set[PortKey] = field(default_factory=set)
+    _silent: dict[PortKey, float] = field(default_factory=dict)
+    _failing: set[PortKey] = field(default_factory=set)
 
     def covers(self, now: float, linger: float) -> bool:
         """Whether a dial at `now` is still inside it, or in the `linger` seconds after."""
         return self.ended is None or now < self.ended + linger
 
-    def count(self, result: Result, at: float, failed: bool) -> None:
+    def progressed(self, now: float) -> None:
+        """A pod came or goes: the deadline is Kubernetes', which begins anew with each progress
+        (spec.progressDeadlineSeconds). A large workload takes longer than that in all."""
+        self.deadline = now + self.patience
+
+    def count(self, port: PortKey, result: Result, at: float) -> None:
+        """Takes in a dial of that Service port's ClusterIP that began at `at`."""
         self.dials += 1
+        failed = result in FAILURES
+        if failed or port in self._failing:
+            gap = at - self._silent.get(port, self.started)
+            self.longest_gap = max(self.longest_gap, gap)
+        if result is Result.CONNECTED:
+            self._silent[port] = at
+            self._failing.discard(port)
         if failed:
+            self._failing.add(port)
             self.failed[result] += 1
-            self.first_failure = at if self.first_failure is None else self.first_failure
-            self.last_failure = at
+            self.first_failure = min(at, self.first_failure or at)
+            self.last_failure = max(at, self.last_failure or at)
 
     def saw_lag(self, lag: float, error: float) -> None:
         if self.lag is None or lag > self.lag:
@@ -113,6 +165,9 @@ class Rollout:
         """What it cost as one phrase: failed dials, lag, and the drain that would have helped."""
         failed = ", ".join(f"{n} {result}" for result, n in sorted(self.failed.items()))
         parts = [f"{failed or 'none'} of {self.dials} ClusterIP dials failed"]
+        if self.failed_new:
+            new = self.failed_new.total()
+            parts.append(f"{new} dials of new endpoints failed that a readinessProbe holds back")
         if self.lag is not None:
             parts.append(f"removal lag {self.lag:.1f} s (up to {self.error:.1f} s more)")
             parts.append(f"preStop.sleep of {self.recommended_drain} s would have avoided it")
@@ -125,9 +180,11 @@ class Rollout:
 
 
 def begin(workload: Workload, services: tuple[str, ...], detail: str, now: float) -> Rollout:
-    """A rollout that starts now and lasts at most the workload's progress deadline."""
-    deadline = now + workload.progress_deadline_seconds
-    return Rollout(key_of(workload), services, now, deadline, detail, workload.grace_seconds)
+    """A rollout that starts now; once nothing moves it lasts at most the progress deadline."""
+    patience = workload.progress_deadline_seconds
+    begun = Rollout(key_of(workload), services, now, now + patience, detail, workload.grace_seconds)
+    begun.pre_stop, begun.patience = workload.pre_stop, patience
+    return begun
 
 
 def key_of(workload: Workload) -> WorkloadKey:
@@ -137,23 +194,47 @@ def key_of(workload: Workload) -> WorkloadKey:
 def ending(rollout: Rollout, workload: Workload | None, terminating: bool, now: float) -> str:
     """Why this rollout has ended, as one word for people; empty while it runs.
 
-    Complete alone is not the end: status says so while old pods still terminate.
+    Complete alone is not the end: status says so while old pods still terminate, for as long as
+    the deadline lets them.
     """
     if workload is None:
         return "deleted"
     if workload.stuck:
         return "stuck"
-    if now >= rollout.deadline:
-        return "overdue"
-    if workload.complete and not terminating:
-        return "complete"
-    return ""
+    overdue = now >= rollout.deadline
+    if workload.complete and (overdue or not terminating):
+        return COMPLETE
+    if workload.paused and workload.rolling and not terminating:
+        return "paused"
+    return "overdue" if overdue else ""
 
 
-def attribute(removals: list[Removal], started: float) -> Removal | None:
-    """The removal that a ClusterIP dial begun at `started` may have met: the latest before it."""
-    recent = [r for r in removals if r.at <= started < r.at + REMOVAL_WINDOW]
-    return max(recent, key=lambda r: r.at, default=None)
+def attribute(
+    removals: Sequence[Removal], started: float, answered: Mapping[str, float] = NOBODY
+) -> Removal | None:
+    """The removal that a ClusterIP dial begun at `started` may have met: the latest before it.
+
+    `removals` are in the order of their times. `answered` tells of addresses when a dial began that
+    connected to them: what answered later was not met.
+    """
+    for removal in reversed(removals):
+        if removal.at <= started and answered.get(removal.address, -inf) < started:
+            return removal if started < removal.at + REMOVAL_WINDOW else None
+    return None
+
+
+def removed_with(removals: Sequence[Removal], found: Removal) -> int:
+    """How many were removed together with this one or after it: a proxy that still sends to it has
+    not heard of these either."""
+    return sum(1 for _ in takewhile(lambda r: r.at >= found.at, reversed(removals)))
+
+
+def dial_rate(times: Collection[float]) -> float | None:
+    """Dials per second from when they began; None until there are enough to tell."""
+    if len(times) < RATE_DIALS_MIN:
+        return None
+    seconds = max(times) - min(times)
+    return (len(times) - 1) / seconds if seconds > 0 else None
 
 
 def error_bar(endpoints: int, dials_per_second: float) -> float:

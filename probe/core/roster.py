@@ -14,12 +14,16 @@ from probe.core.health import Level
 from probe.core.ledger import BEFORE_US, PortBook, ServiceRecord, Track
 from probe.core.mirror import Mirror
 from probe.core.nodepaths import NodePaths
+from probe.core.results import Result
 from probe.core.rounds import Config, Rounds
 from probe.core.sharing import Sharing
 
 
 class Roster:
-    """The books and tracks of one World. `skipped_dials` counts what is not dialed, by reason."""
+    """The books and tracks of one World. `skipped_dials` counts what is not dialed, by reason.
+
+    `awaited` are the endpoints' edges that began during a rollout and have not connected yet.
+    """
 
     def __init__(
         self,
@@ -37,6 +41,7 @@ class Roster:
         self._docket = docket
         self._paths = paths
         self.skipped_dials: Counter[str] = Counter()
+        self.awaited: set[Edge] = set()
 
     def books(self) -> Iterator[tuple[ServiceRecord, PortBook]]:
         for record in self._mirror.services.values():
@@ -78,9 +83,11 @@ class Roster:
                 book = PortBook(port, since=max(record.since, record.edited_at))
                 record.books[number] = book
             book.since = max(book.since, record.since)  # made anew, perhaps
-            used, book.implied = book.usable, port
+            used, ended, book.implied = book.usable, book.fallback, port
             local = record.service is not None and record.service.internal_traffic_local
             book.expect(here, local=local and self._config.on_node)
+            if ended and not book.fallback:
+                record.removals = []  # a proxy that is late now is late with the first endpoint
             self._sync_tracks(record, book, used, now)
 
     def _here(self) -> Place:
@@ -100,14 +107,17 @@ class Roster:
         moved = usable != before or self.watched_closely(record)
         if usable != before and book.tracks and not self._config.once:
             book.moved(now)
-            if not before:
-                record.removals = []  # a proxy that is late now is late with the first endpoint
         for edge in [e for e in book.tracks if e.kind is not Kind.CANDIDATE and e not in wanted]:
             book.tracks.pop(edge).gone = True
+            self.awaited.discard(edge)
         for edge, endpoint in wanted.items():
             known = book.tracks.get(edge)
             if known is not None and known.serves(endpoint):
+                ends = _terminates(endpoint) and not _terminates(known.endpoint)
                 known.endpoint = endpoint
+                if ends:
+                    self.awaited.discard(edge)
+                    self._watch(record, book, known, now)
                 continue
             if known is not None:
                 known.gone = True
@@ -116,7 +126,8 @@ class Roster:
                 since = record.endpoint_since.get(edge.address, BEFORE_US)
             book.tracks[edge] = track = Track(edge, endpoint, since)
             self._paths.begun(track)
-            self._rounds.soon(track, now, self.pace(record, book, edge.kind)[0])
+            self._await(track)
+            self._watch(record, book, track, now)
         if before and before.isdisjoint(usable):
             for track in book.of_kind(Kind.SERVICE):
                 track.level, track.outcome = Level.NEW, None  # it leads elsewhere altogether
@@ -125,9 +136,22 @@ class Roster:
 
     def _hasten(self, record: ServiceRecord, book: PortBook, now: float) -> None:
         """Dials the ClusterIP soon, since what it leads to is changing."""
-        gap, _ = self.pace(record, book, Kind.SERVICE)
         for track in book.of_kind(Kind.SERVICE):
-            self._rounds.soon(track, now, gap)
+            self._watch(record, book, track, now)
+
+    def _watch(self, record: ServiceRecord, book: PortBook, track: Track, now: float) -> None:
+        """Dials an edge soon; from now on closely, if it is to be watched so."""
+        gap, period = self.pace(record, book, track)
+        if period < self._config.interval:
+            track.period = period
+        self._rounds.soon(track, now, gap)
+
+    def _await(self, track: Track) -> None:
+        """Remembers an endpoint that came during a rollout: calls of it that fail before it has
+        ever answered ask for a readinessProbe."""
+        came = [r.started <= track.since for r in self._mirror.rollouts_of(track.edge.key[:2])]
+        if any(came) and not _terminates(track.endpoint):
+            self.awaited.add(track.edge)
 
     def _meet_peers(self, now: float) -> None:
         """Takes the live daemons from the peers' Service; if they changed, shares anew."""
@@ -146,20 +170,46 @@ class Roster:
                 self._docket.add(other, book)
 
     def _drop(self, book: PortBook) -> None:
-        for track in book.tracks.values():
+        for edge, track in book.tracks.items():
             track.gone = True
+            self.awaited.discard(edge)
         self._docket.drop(book)
 
-    def pace(self, record: ServiceRecord, book: PortBook, kind: Kind) -> tuple[float, float]:
-        """Seconds between our dials of such an edge: at least the first, usually the second."""
+    def pace(self, record: ServiceRecord, book: PortBook, track: Track) -> tuple[float, float]:
+        """Seconds between our dials of that edge: at least the first, usually the second.
+
+        An endpoint is awaited no longer than its rollout lasts.
+        """
+        if track.edge.kind is Kind.SERVICE:
+            return self.service_pace(record, book)
         cadence = self._sharing.cadence
-        if kind is not Kind.SERVICE:
-            return cadence.endpoint_gap, cadence.endpoint_period
+        if (self._mirror.rollouts or self.awaited) and self._turning(track):
+            if self.watched_closely(record):
+                return cadence.close_endpoint_gap, cadence.close_endpoint_gap
+            self.awaited.discard(track.edge)
+        return cadence.endpoint_gap, cadence.endpoint_period
+
+    def service_pace(self, record: ServiceRecord, book: PortBook) -> tuple[float, float]:
+        """The same for a ClusterIP of the Service port."""
+        cadence = self._sharing.cadence
         addresses, close = len(book.implied.cluster_ips), self.watched_closely(record)
         return (
             cadence.service_gap(addresses, close=close),
             cadence.service_period(addresses, close=close),
         )
+
+    def _turning(self, track: Track) -> bool:
+        """Whether an endpoint has yet to answer for the first time, or for the last one."""
+        if _terminates(track.endpoint):
+            return track.outcome is None or track.outcome.result is Result.CONNECTED
+        return track.edge in self.awaited
+
+    def close_gap(self, book: PortBook, track: Track) -> float:
+        """Seconds between two dials of that edge at least, while it is watched closely or a failure
+        is confirmed."""
+        if track.edge.kind is Kind.SERVICE:
+            return self._sharing.cadence.service_gap(len(book.implied.cluster_ips), close=True)
+        return self._sharing.cadence.close_endpoint_gap
 
     def watched_closely(self, record: ServiceRecord) -> bool:
         """In a rollout and the linger time after, in which the proxies must have caught up."""
@@ -167,3 +217,7 @@ class Roster:
         if service is None or not self._mirror.rollouts:
             return False
         return bool(self._mirror.rollouts_of((service.namespace, service.name)))
+
+
+def _terminates(endpoint: Endpoint | None) -> bool:
+    return endpoint is not None and endpoint.terminating

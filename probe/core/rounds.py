@@ -1,7 +1,8 @@
 """The rounds of dials: which tracks are due, in which lane they wait, and when each comes again.
 
-Ordinary edges share one budget. ClusterIPs of Services without usable endpoints wait in a lane
-of their own: a node sends one ICMP error per second and client, so they are sampled, never swept.
+All edges share one budget. ClusterIPs of Services without usable endpoints wait in a lane of their
+own: a node sends one ICMP error per second and client, so they are sampled, never swept. What is
+watched closely does so, too, and may take no more than its share of the budget.
 """
 
 from collections.abc import Callable
@@ -9,7 +10,7 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import NamedTuple
 
-from probe.core.edges import Edge, Scope, ServiceKey
+from probe.core.edges import Edge, Kind, Scope, ServiceKey
 from probe.core.ledger import Track
 from probe.core.rollouts import Phase
 from probe.core.schedule import SLOT, Budget, Lane, Wheel, fraction, salt, spread
@@ -29,6 +30,11 @@ dials to be confirmed, and a verdict must stand within one interval."""
 
 NEW_EDGE_SECONDS = 1.0
 """The same, in seconds, for edges that come while we run: a change is looked at soon."""
+
+CLOSE_SHARES = {Kind.SERVICE: 0.25, Kind.ENDPOINT: 0.1}
+"""Shares of this node's budget that ClusterIPs and endpoints may have while they are watched
+closely: a hundred Services that roll at once leave two thirds of it to all the others. Apart,
+since a thousand pods that end must not be in the way of the ClusterIP in front of them. Chosen."""
 
 CANDIDATE_ROUNDS = 6
 """Rounds between two looks at a candidate port: the application may still be starting, or may
@@ -77,17 +83,22 @@ class Rounds:
         self._salt = salt(config.node)  # each daemon's chance is its own
         self._wheel: Wheel[Track] = Wheel(now)
         rate = config.dials_per_second
-        self._lane: Lane[Track] = Lane(Budget(rate, max(1.0, rate / 10)))
+        budget = Budget(rate, _burst(rate))
+        self._lane: Lane[Track] = Lane(budget)
+        self._close: dict[Kind, Lane[Track]] = {
+            kind: Lane(Budget(rate * share, _burst(rate * share), budget))
+            for kind, share in CLOSE_SHARES.items()
+        }
         self._sampled: Lane[Track] = Lane(Budget(SAMPLE_RATE, 1))
         self._retries = Budget(RETRY_RATE, RETRY_RATE)
 
     @property
     def waiting(self) -> int:
-        """Tracks that are due and wait for room or budget; sampled ones excepted."""
+        """Tracks that are due in their round and wait for room or budget."""
         return len(self._lane)
 
     def lateness(self, now: float) -> float:
-        """Seconds for which the longest waiting track has been due; 0 if none waits."""
+        """Seconds for which the longest waiting of them has been due; 0 if none waits."""
         return self._lane.lateness(now)
 
     def soon(self, track: Track, now: float, gap: float) -> None:
@@ -98,7 +109,8 @@ class Rounds:
         """
         if self._config.once:
             gap = 0.0
-        due = max(now + max(self._within(now), gap) * self._spot(track), track.sent + gap)
+        within = gap if self._is_close(track) else max(self._within(now), gap)
+        due = max(now + within * self._spot(track), track.sent + gap)
         overdue = track.due < now + 2 * SLOT  # as in `take`: it may wait in a lane by now
         if due < track.due or (overdue and (track.in_flight or track in self._sampled)):
             self.put(track, due)
@@ -150,7 +162,8 @@ class Rounds:
         for track in self._wheel.take(now):
             # One that was put off meanwhile comes again; a slot more, for its edges are not exact.
             if track.due < now + 2 * SLOT and _planned(track.due, track):
-                lane = self._sampled if empty(track) else self._lane
+                lane = self._close[track.edge.kind] if self._is_close(track) else self._lane
+                lane = self._sampled if empty(track) else lane
                 lane.add(track.due, track)
 
         def ordinary(due: float, track: Track) -> bool:
@@ -162,11 +175,21 @@ class Rounds:
             return True
 
         found: list[Track] = []
-        for lane, valid in ((self._sampled, _planned), (self._lane, ordinary)):
+        lanes = ((lane, ordinary) for lane in (*self._close.values(), self._lane))
+        for lane, valid in ((self._sampled, _planned), *lanes):
             for track in lane.take(now, room - len(found), valid):
                 track.in_flight, track.sent = True, now
                 found.append(track)
         return found
+
+    def _is_close(self, track: Track) -> bool:
+        """Whether it is watched closely: it comes more often than once an interval."""
+        return 0.0 < track.period < self._config.interval
+
+
+def _burst(rate: float) -> float:
+    """A tenth of a second's worth at once."""
+    return max(1.0, rate / 10)
 
 
 def _planned(due: float, track: Track) -> bool:

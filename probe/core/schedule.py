@@ -27,6 +27,10 @@ TARGET_RATE = 2.0
 CLOSE_RATE = 20.0
 """The same while a rollout is watched closely."""
 
+PATIENCE_MAX = 5.0
+"""Seconds that a ClusterIP's dial may take to come round: what a hundred daemons need. Where more
+share its cap, a verdict is given without it. Chosen, for verdicts within a minute."""
+
 JITTER = 0.1
 """Share of the period by which one firing may be early or late."""
 
@@ -61,10 +65,14 @@ UNLIMITED = 2**62
 
 @dataclass(slots=True)
 class Budget:
-    """A token bucket: `rate` per second, at most `burst` at once. A rate of 0 means no limit."""
+    """A token bucket: `rate` per second, at most `burst` at once. A rate of 0 means no limit.
+
+    What is spent of it is spent of the budget `within` which it stands as well.
+    """
 
     rate: float
     burst: float
+    within: "Budget | None" = None
     _tokens: float = 0.0
     _at: float = -inf
 
@@ -76,15 +84,18 @@ class Budget:
 
     def left(self, now: float) -> int:
         """How many may happen now."""
+        most = UNLIMITED if self.within is None else self.within.left(now)
         if self.rate <= 0:
-            return UNLIMITED
+            return most
         self._tokens = min(self.burst, self._tokens + max(0.0, now - self._at) * self.rate)
         self._at = max(self._at, now)
-        return int(self._tokens)
+        return min(int(self._tokens), most)
 
     def spend(self, count: int) -> None:
         """Takes away what has happened, no more than was left."""
         self._tokens -= count
+        if self.within is not None:
+            self.within.spend(count)
 
 
 class Lane(Generic[Item]):
@@ -160,6 +171,12 @@ def rank(node: str, others: Iterable[str], key: object) -> int:
     return sum(_mix(_digest(other) ^ salt) > mine for other in others if other != node)
 
 
+def leaders(nodes: Iterable[str], key: object, count: int) -> list[str]:
+    """The first `count` of the nodes in that order."""
+    salt = _score(key)
+    return sorted(nodes, key=lambda node: _mix(_digest(node) ^ salt), reverse=True)[:count]
+
+
 @dataclass(frozen=True)
 class Cadence:
     """How often edges are dialed, from the interval and the number of live daemons.
@@ -194,13 +211,26 @@ class Cadence:
         return min(self.daemons, self.sources + 1) / TARGET_RATE
 
     @cached_property
+    def close_endpoint_gap(self) -> float:
+        """The same while it is watched closely."""
+        return self.endpoint_gap * TARGET_RATE / CLOSE_RATE
+
+    @cached_property
     def endpoint_period(self) -> float:
         """Seconds between dials of an endpoint by one of its sources."""
         return max(self.interval, self.endpoint_gap)
 
-    def confirm_after(self, gap: float) -> float:
-        """Seconds after which a failure is dialed again: soon, but inside the target's cap."""
-        return max(min(CONFIRM_AFTER, self.interval), gap)
+    def confirm_after(self, close_gap: float) -> float:
+        """Seconds after which a failure is dialed again: soon, but inside the target's cap. The
+        dials that confirm it are few and have that of close watching: where a hundred daemons
+        share the usual one, a verdict would take a minute."""
+        return max(min(CONFIRM_AFTER, self.interval), close_gap)
+
+    @cached_property
+    def patience(self) -> float:
+        """Seconds that a verdict grants to one confirming dial, whatever it is of."""
+        vip = min(self.service_gap(close=True), PATIENCE_MAX)
+        return self.confirm_after(max(self.close_endpoint_gap, vip))
 
 
 CONFIRM_AFTER = 1.0

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from probe.core import kube, meshes, namespaces, nodes, policies
 from probe.core.edges import Service
-from probe.core.labels import Labels, Pairs
+from probe.core.labels import Labels, Pairs, matches
 from probe.core.namespaces import Namespace
 from probe.core.nodes import Node
 from probe.core.policies import NetworkPolicy, Prober, Target
@@ -28,11 +28,14 @@ ask each second, and an answer takes as long as judging the rest of a port (meas
 
 class Altered(NamedTuple):
     """Whose judgement may be another one after an event: of what runs on these nodes, of these
-    nodes' own expectations (their zone is another one), of the Services of these namespaces."""
+    nodes' own expectations (their zone is another one), of the Services of these namespaces.
+    Of nodes and NetworkPolicies that changed it holds what they were and what they are now."""
 
     nodes: frozenset[str] = frozenset()
     zones: frozenset[str] = frozenset()
     namespaces: frozenset[str] = frozenset()
+    changed_nodes: tuple[tuple[Node | None, Node | None], ...] = ()
+    changed_policies: tuple[tuple[NetworkPolicy | None, NetworkPolicy | None], ...] = ()
 
 
 class Surroundings:
@@ -76,7 +79,9 @@ class Surroundings:
         if event.resource == kube.NODES.name:
             return self._altered_nodes(changed)
         facts = [new or old for old, new in changed]
-        return Altered(namespaces=frozenset(fact.namespace or fact.name for fact in facts))
+        spaces = frozenset(fact.namespace or fact.name for fact in facts)
+        policies = changed if event.resource == kube.NETWORK_POLICIES.name else ()
+        return Altered(namespaces=spaces, changed_policies=tuple(policies))
 
     def _told(self, event: kube.Event) -> tuple[dict[Key, Any], list[Key]]:
         """The objects that are there by this event, and the keys that it speaks of besides."""
@@ -108,7 +113,7 @@ class Surroundings:
             return nodes.doubtful(known)
         return f"node {node} is gone" if node in self._removed else ""
 
-    def _altered_nodes(self, changed: Iterable[tuple[Node | None, Node | None]]) -> Altered:
+    def _altered_nodes(self, changed: Collection[tuple[Node | None, Node | None]]) -> Altered:
         moved, turned = set(), set()
         for old, new in changed:
             node = new or old
@@ -117,7 +122,7 @@ class Surroundings:
                 turned.add(node.name)
             if (new.zone if new else "") != (old.zone if old else ""):
                 moved.add(node.name)
-        return Altered(frozenset(turned), frozenset(moved))
+        return Altered(frozenset(turned), frozenset(moved), changed_nodes=tuple(changed))
 
     def _turns(self, name: str, old: Node | None, new: Node | None) -> bool:
         """Whether we come to believe, or cease to believe, failures of what runs on the node."""
@@ -206,3 +211,11 @@ def _pods_of(service: Service, workloads: Iterable[Workload]) -> tuple[_Pods, ..
     if not known and service.selector:
         return (_Pods(service.selector, whole=False, named_ports=None),)
     return tuple(_Pods(w.labels, True, w.named_ports) for w in known if not w.host_network)
+
+
+def pods_selected(
+    chosen: Iterable[NetworkPolicy], service: Service, workloads: Iterable[Workload]
+) -> bool:
+    """Whether one of these NetworkPolicies selects pods of the Service, or may."""
+    held = [pods.known_labels() for pods in _pods_of(service, workloads)]
+    return any(matches(p.pods, labels) is not False for p in chosen for labels in held)

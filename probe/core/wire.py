@@ -114,6 +114,23 @@ class Probe:
 
 
 @dataclass(frozen=True, slots=True)
+class Sleep:
+    seconds: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Hook:
+    """A lifecycle hook: a sleep (KEP-3960), or something that takes we do not know how long."""
+
+    sleep: Sleep | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Lifecycle:
+    preStop: Hook | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Env:
     name: str = ""
     value: str | None = None
@@ -137,6 +154,7 @@ class Container:
     readinessProbe: Probe | None = None
     livenessProbe: Probe | None = None
     startupProbe: Probe | None = None
+    lifecycle: Lifecycle | None = None
     restartPolicy: str | None = None
 
 
@@ -163,6 +181,8 @@ class Template:
 @dataclass(frozen=True, slots=True)
 class RollingUpdate:
     partition: int | None = None
+    maxSurge: int | str | None = None
+    maxUnavailable: int | str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +194,7 @@ class UpdateStrategy:
 @dataclass(frozen=True, slots=True)
 class WorkloadSpec:
     replicas: int | None = None
+    strategy: UpdateStrategy | None = None
     updateStrategy: UpdateStrategy | None = None
     paused: bool | None = None
     progressDeadlineSeconds: int | None = None

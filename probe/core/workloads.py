@@ -1,28 +1,37 @@
 """Workloads: what their pod templates declare, and how far their rollouts are."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from sys import intern
 
-from probe.core import meshes, ports, wire
+from probe.core import meshes, networking, ports, templates, wire
 from probe.core.edges import Author
 from probe.core.labels import Pairs, pairs
-from probe.core.meta import BadObject, author, named
+from probe.core.meta import BadObject, author, managed, named, scaler
 
 CHANGE_CAUSE = "kubernetes.io/change-cause"
 REVISION = "deployment.kubernetes.io/revision"
 
 REPLICA_SET = "ReplicaSet"
+DAEMON_SET = "DaemonSet"
+
+UNKNOWN_LENGTH = -1
+"""How long a preStop hook takes that runs a command or asks over HTTP."""
 
 
 @dataclass(frozen=True, slots=True)
 class Workload:
     """A Deployment, StatefulSet or DaemonSet, as far as rollouts and declared ports go.
 
-    `template` is a hash of what we look at in the pod template, to see it change. `complete` is
+    `template` is the pod template's print, `images` are its containers' in the order of
+    `containers`, their names. `complete` is
     what `kubectl rollout status` calls successfully rolled out; `rolling` that old pods are still
     being replaced; `stuck` that its deadline passed. `mesh` is what the template wishes of each
-    mesh, `named_ports` are those that its containers call by a name.
+    mesh, `named_ports` are those that its containers call by a name. `readiness` is whether one of
+    its containers has a readinessProbe. `pre_stop` is its longest preStop sleep in seconds,
+    UNKNOWN_LENGTH if a hook does something else, None without any hook. `scaler` is who wrote the
+    replicas through the scale subresource.
     """
 
     kind: str
@@ -32,7 +41,7 @@ class Workload:
     generation: int
     replicas: int
     labels: Pairs
-    template: int
+    template: bytes
     images: tuple[str, ...]
     declared: tuple[ports.Declared, ...]
     invalid: tuple[tuple[str, str], ...]
@@ -47,11 +56,23 @@ class Workload:
     author: Author | None
     mesh: meshes.Wishes = meshes.NOTHING_WISHED
     named_ports: tuple[tuple[str, int], ...] = ()
+    readiness: bool = False
+    pre_stop: int | None = None
+    containers: tuple[str, ...] = ()
+    managed: str = ""
+    scaler: str = ""
 
     @property
     def host_network(self) -> bool:
         """Whether its pods are on their node's own network."""
         return self.mesh == meshes.HOST_NETWORK
+
+    @property
+    def part(self) -> networking.Part | None:
+        """What of the cluster's network it carries, if it is such a DaemonSet."""
+        if self.kind != DAEMON_SET:
+            return None
+        return networking.part(self.name, self.labels, self.images)
 
 
 def workload(kind: str, obj: wire.Workload) -> Workload:
@@ -60,10 +81,8 @@ def workload(kind: str, obj: wire.Workload) -> Workload:
         raise BadObject("spec.template.spec is null")
     named(meta)
     pod, template_meta = spec.template.spec, spec.template.metadata
-    wires = [*(pod.containers or ()), *(pod.initContainers or ())]
     containers = containers_of(pod)
     annotations = meta.annotations or {}
-    labels = pairs(template_meta.labels)
     return Workload(
         kind=kind,
         namespace=intern(meta.namespace),
@@ -71,16 +90,8 @@ def workload(kind: str, obj: wire.Workload) -> Workload:
         uid=meta.uid,
         generation=meta.generation,
         replicas=1 if spec.replicas is None else spec.replicas,
-        labels=labels,
-        template=hash(
-            (
-                labels,
-                pairs(template_meta.annotations),
-                tuple(w.image for w in wires),
-                tuple(containers),
-                pod.terminationGracePeriodSeconds,
-            )
-        ),
+        labels=pairs(template_meta.labels),
+        template=templates.print_of(template_meta, pod),
         images=tuple(w.image for w in pod.containers or ()),
         declared=ports.declared(containers),
         invalid=ports.invalid_destinations(containers),
@@ -102,7 +113,26 @@ def workload(kind: str, obj: wire.Workload) -> Workload:
             host_network=bool(pod.hostNetwork),
         ),
         named_ports=_named_ports(tuple(p for c in containers for p in c.ports if p[0])),
+        readiness=any(c.readinessProbe is not None for c in pod.containers or ()),
+        pre_stop=_pre_stop([*(pod.containers or ()), *_sidecars(pod)]),
+        containers=_names(tuple(c.name for c in pod.containers or ())),
+        managed=managed(meta),
+        scaler=scaler(meta),
     )
+
+
+def _pre_stop(running: Iterable[wire.Container]) -> int | None:
+    hooks = [c.lifecycle.preStop for c in running if c.lifecycle is not None]
+    lengths = [
+        h.sleep.seconds if h.sleep is not None else UNKNOWN_LENGTH for h in hooks if h is not None
+    ]
+    return UNKNOWN_LENGTH if UNKNOWN_LENGTH in lengths else max(lengths, default=None)
+
+
+@lru_cache(maxsize=1024)
+def _names(names: tuple[str, ...]) -> tuple[str, ...]:
+    """The same ones for all who have them."""
+    return names
 
 
 @lru_cache(maxsize=1024)
@@ -132,11 +162,14 @@ def replica_set(obj: wire.ReplicaSet) -> Workload | Owned:
 
 def containers_of(pod: wire.PodSpec) -> list[ports.Container]:
     """The containers that run side by side, native sidecars among them (KEP-753)."""
-    sidecars = [w for w in pod.initContainers or () if w.restartPolicy == "Always"]
     return [
         *(_container(w) for w in pod.containers or ()),
-        *(_container(w, sidecar=True) for w in sidecars),
+        *(_container(w, sidecar=True) for w in _sidecars(pod)),
     ]
+
+
+def _sidecars(pod: wire.PodSpec) -> list[wire.Container]:
+    return [w for w in pod.initContainers or () if w.restartPolicy == "Always"]
 
 
 def _container(obj: wire.Container, *, sidecar: bool = False) -> ports.Container:
@@ -161,7 +194,7 @@ def _complete(kind: str, obj: wire.Workload) -> bool:
         return False
     if (status.observedGeneration or 0) < obj.metadata.generation:
         return False
-    if kind == "DaemonSet":
+    if kind == DAEMON_SET:
         wanted = status.desiredNumberScheduled or 0
         moved = wanted if _on_delete(spec) else status.updatedNumberScheduled or 0
         return min(moved, status.numberAvailable or 0) >= wanted
@@ -202,7 +235,11 @@ def _kept_back(spec: wire.WorkloadSpec) -> int:
 
 
 def _stuck(obj: wire.Workload) -> bool:
-    conditions = (obj.status.conditions or ()) if obj.status is not None else ()
+    """Whether its deadline passed, by a status that knows the spec: what mends a stuck rollout is
+    seen before the controller takes the old condition back."""
+    if obj.status is None or (obj.status.observedGeneration or 0) < obj.metadata.generation:
+        return False
+    conditions = obj.status.conditions or ()
     return any(
         c.type == "Progressing" and c.reason == "ProgressDeadlineExceeded" for c in conditions
     )

@@ -51,7 +51,9 @@ class World:
         self.config = config
         self.started = now
         namespaces = () if config.once else config.scope.namespaces
-        self.mirror = Mirror(config.linger, namespaces, node=config.node)
+        self.mirror = Mirror(config.linger, namespaces, node=config.node, peers=config.peers)
+        if not config.once:
+            self.mirror.start(now)
         self._sharing = Sharing(config)
         self.stale_seconds: float | None = None
         self._rounds = Rounds(config, now)
@@ -146,7 +148,7 @@ class World:
         record = self.mirror.services[key]
         for book in record.books.values():
             for track in book.tracks.values():
-                self._rounds.soon(track, now, self._roster.pace(record, book, track.edge.kind)[0])
+                self._rounds.soon(track, now, self._roster.pace(record, book, track)[0])
 
     def answered(self, key: ServiceKey, since: float) -> bool:
         """Whether every edge that the Service's verdict is read off was dialed since then.
@@ -204,6 +206,11 @@ class World:
                 book.retransmits[edge.kind] += outcome.syn_retransmits
             if edge.kind is Kind.SERVICE and dial.expected:
                 self._blame(record, book, dial, outcome, now)
+            elif self._roster.awaited and edge in self._roster.awaited:
+                running = self.mirror.rollouts_of(edge.key[:2])
+                blame.newly_ready(book, outcome.result, running)
+                if outcome.result is Result.CONNECTED:
+                    self._roster.awaited.discard(edge)
             track = book.tracks.get(edge)
             if track is not None and track.in_flight and track.sent == dial.at:
                 self._step(record, book, track, dial, outcome, now)
@@ -232,6 +239,8 @@ class World:
                 track.rejected_at = dial.at
             if dial.expected and heard:
                 level, track.level = track.level, self._steps[track.level, connected]
+                if track.level is Level.SUSPECT:
+                    book.failing_since = min(book.failing_since, dial.at)
                 if (level, track.level) in TURNS:
                     self._ask_siblings(record, book, dial.at, now)
                     self._ask_witnesses(track, now)
@@ -249,15 +258,18 @@ class World:
     def _ask_siblings(
         self, record: ServiceRecord, book: PortBook, turned_at: float, now: float
     ) -> None:
-        """Dials the port's other edges again soon, since one has turned: some, once an interval,
-        so that a flapping one costs no more than a round; the others come by themselves."""
+        """Dials the port's other edges again soon, since one has turned: some, once a round, so
+        that a flapping one costs no more than another; the others come by themselves."""
         book.turned_at = turned_at
-        if now - book.asked_at < self.config.interval:
+        if not self._may_ask(book, now):
             return
         book.asked_at = now
         outrun = filter(book.outran, book.of_kind(Kind.SERVICE, Kind.ENDPOINT))
         for track in islice(outrun, SIBLINGS_ASKED):
-            self._rounds.soon(track, now, self._roster.pace(record, book, track.edge.kind)[0])
+            self._rounds.soon(track, now, self._roster.close_gap(book, track))
+
+    def _may_ask(self, book: PortBook, now: float) -> bool:
+        return now - book.asked_at >= self.cadence.service_period(len(book.implied.cluster_ips))
 
     def _ask_witnesses(self, track: Track, now: float) -> None:
         """Dials other Services' pods on the node of an edge that has fallen silent: is it alone?"""
@@ -276,7 +288,7 @@ class World:
         """
         if self.config.once:
             return
-        gap, track.period = self._roster.pace(record, book, track.edge.kind)
+        gap, track.period = self._roster.pace(record, book, track)
         candidate = track.edge.kind is Kind.CANDIDATE
         unsure = heard and track.level in UNSURE and not candidate
         unsure = unsure and not self._expects_nothing(track)
@@ -284,7 +296,10 @@ class World:
             unsure = self._rounds.may_retry(now)
         wait = track.period * (CANDIDATE_ROUNDS if candidate else 1)
         if unsure:
-            wait = min(wait, self.cadence.confirm_after(gap))
+            close = self._roster.close_gap(book, track)
+            wait = min(wait, self.cadence.confirm_after(close))
+            if (track.level, False) in ACCUSING:
+                gap = close
         self._rounds.again(track, now, wait, gap, unsure=unsure)
 
     def _blame(
@@ -294,28 +309,27 @@ class World:
         running = self.mirror.rollouts_of(dial.edge.key[:2])
         failed = outcome.result in FAILURES
         for rollout in running:
-            if blame.broken_before(book, rollout):
+            if blame.broken_before(book, rollout, outcome.result):
                 continue
-            rollout.count(outcome.result, dial.at, failed)
+            rollout.count(dial.edge.key, outcome.result, dial.at)
             if failed:
                 total = rollout.workload, dial.edge.key.service, outcome.result
                 self.mirror.rollout_failures[total] += 1
-        _, period = self._roster.pace(record, book, Kind.SERVICE)
+        period = self._roster.service_pace(record, book)[1]
         waited = now - dial.at
         result = outcome.result
         laid = blame.cluster_ip(record, book, result, dial.at, period, running, waited=waited)
-        if laid and now - book.asked_at >= self.config.interval:
+        if laid and self._may_ask(book, now):
             self._ask_siblings(record, book, dial.at, now)
 
     def judge(self, now: float) -> list[Turn]:
         """The verdicts that changed since the last call; nothing before everything is listed."""
         if not self.mirror.synced:
             return []
-        view, cadence = self.view(now), self.cadence
-        confirm_after = cadence.confirm_after(cadence.endpoint_gap)
+        view, patience = self.view(now), self.cadence.patience
         turns = []
         for record, book in self._docket.take(now):
-            blame.confirm(book, now)
+            blame.confirm(record, book, now)
             workloads = self.mirror.workloads_of(record.service) if record.service else []
             self._plan_candidates(record, book, view, workloads)
             selects = record.service is not None and bool(record.service.selector)
@@ -333,7 +347,7 @@ class World:
                 starting=idle and self.mirror.raised_at(workloads) > now - view.settle,
                 rolling=self._roster.watched_closely(record),
             )
-            turn = judging.judge(book, found, view, confirm_after)
+            turn = judging.judge(book, found, view, patience)
             if turn is not None:
                 turns.append(turn)
             self._docket.rest(record, book, restless=not judging.calm(book, found))

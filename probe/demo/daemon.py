@@ -3,7 +3,7 @@
 import asyncio
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -111,17 +111,33 @@ class Watched:
         """What its API says of changes and rollouts."""
         return await self._get("/api/v1/changes")
 
+    async def reports(self, workload: str) -> list[dict[str, Any]]:
+        """Its reports of that workload's rollouts, newest first."""
+        document = await self._get("/api/v1/rollouts")
+        return [found for found in document["reports"] if found["workload"] == workload]
+
+    async def refused(self, namespace: str) -> dict[str, int]:
+        """Refused dials of the namespace's Services, by the phase that they were made in."""
+        found: dict[str, int] = {}
+        async for labels, value in self._series("edgeprobe_dials_total"):
+            if labels["namespace"] == namespace and labels["result"] == "refused" and value:
+                found[labels["phase"]] = found.get(labels["phase"], 0) + int(value)
+        return found
+
     async def invalid_targets(self) -> Mapping[tuple[str, str], float]:
         """Its gauge edgeprobe_invalid_targets, by namespace and source."""
-        text = await self._text("/metrics")
-        found = {}
-        for line in text.splitlines():
-            if line.startswith("edgeprobe_invalid_targets{"):
+        return {
+            (labels["namespace"], labels["source"]): value
+            async for labels, value in self._series("edgeprobe_invalid_targets")
+        }
+
+    async def _series(self, name: str) -> AsyncIterator[tuple[dict[str, str], float]]:
+        """Those of that name on its page, with their labels; no value here holds a comma."""
+        for line in (await self._text("/metrics")).splitlines():
+            if line.startswith(f"{name}{{"):
                 labels, _, value = line.partition("{")[2].rpartition("} ")
-                pairs = dict(part.split("=", 1) for part in labels.split(","))
-                key = pairs["namespace"].strip('"'), pairs["source"].strip('"')
-                found[key] = float(value)
-        return found
+                pairs = (part.split("=", 1) for part in labels.split(","))
+                yield {key: held.strip('"') for key, held in pairs}, float(value)
 
     async def _get(self, path: str) -> dict[str, Any]:
         document: dict[str, Any] = json.loads(await self._text(path))

@@ -1,5 +1,6 @@
 """The objects that the scenarios put into the sandbox, as a user would write them."""
 
+from math import ceil
 from typing import Any
 
 Obj = dict[str, Any]
@@ -30,7 +31,7 @@ def deployment(
         "env": [{"name": key, "value": value} for key, value in variables.items()],
     }
     if drain:
-        container["lifecycle"] = {"preStop": {"sleep": {"seconds": drain}}}
+        container["lifecycle"] = {"preStop": {"sleep": {"seconds": ceil(drain)}}}  # an integer
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",

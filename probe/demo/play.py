@@ -1,6 +1,7 @@
 """Plays scenarios one after the other and compares what was injected with what was found."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,13 +21,18 @@ FIND_SECONDS = 15.0
 
 HEAL_SECONDS = 15.0
 
+REPORT_SECONDS = 10.0
+"""Until a rollout's report is missed, after the daemon no longer lays failures to it."""
+
 BYSTANDERS = ("frontend", "checkout", "payments")
 """Healthy Services that stand all the time: whatever is said of them is a false alarm."""
 
 
 @dataclass(slots=True)
 class Score:
-    """One scenario's outcome. `seconds` is how long the first finding took."""
+    """One scenario's outcome. `seconds` is how long the first finding took, `refused` counts the
+    refused dials during a rollout by the phase that they were filed under, `reported` is whether
+    its report came."""
 
     name: str
     injected: list[str]
@@ -37,6 +43,8 @@ class Score:
     summaries: dict[str, str] = field(default_factory=dict)
     advice: dict[str, list[str]] = field(default_factory=dict)
     rollouts: list[dict[str, Any]] = field(default_factory=list)
+    refused: dict[str, int] = field(default_factory=dict)
+    reported: bool = True
 
     @property
     def missed(self) -> list[str]:
@@ -44,7 +52,7 @@ class Score:
 
     @property
     def passed(self) -> bool:
-        return not self.missed and not self.false and self.healed
+        return not self.missed and not self.false and self.healed and self.reported
 
     def document(self) -> dict[str, Any]:
         return {
@@ -58,6 +66,7 @@ class Score:
             "summaries": self.summaries,
             "advice": [line for lines in self.advice.values() for line in lines],
             "rollouts": self.rollouts,
+            "refused": self.refused,
         }
 
 
@@ -127,6 +136,7 @@ class Player:
         self._scene.title, self._scene.story = scenario.name, scenario.story
         self._scene.act = "injected, waiting for the daemon to find it"
         self._tell("scenario", f"{scenario.name}: {scenario.story}")
+        before = await self._daemon.refused(OURS) if scenario.rolls else {}
         started = self._loop.time()
         await scenario.inject(self._cluster, self._options)
 
@@ -151,8 +161,26 @@ class Player:
         score.healed = await self._until(healed, HEAL_SECONDS + lingers)
         if not score.healed:
             self._tell("missed", f"{scenario.name} was mended, the daemon still says otherwise")
-        score.rollouts = self._rollouts_of(scenario)
+        if scenario.rolls is not None:
+            await self._report(scenario.rolls, score, before)
         return score
+
+    async def _report(self, workload: str, score: Score, before: Mapping[str, int]) -> None:
+        """Waits for the rollout's report, and looks whether a failure was filed as a steady one;
+        `before` are the refused dials by phase until then."""
+        self._scene.act = "waiting for the rollout's report"
+
+        async def reported() -> bool:
+            score.rollouts = await self._daemon.reports(workload)
+            return bool(score.rollouts)
+
+        score.reported = await self._until(reported, REPORT_SECONDS + self._options.linger)
+        if not score.reported:
+            self._tell("missed", f"the report of the rollout of {workload}")
+        score.refused = dict(Counter(await self._daemon.refused(OURS)) - Counter(before))
+        if steady := score.refused.get("steady"):
+            score.false.append(f"{steady} dials refused by the rollout are filed as steady")
+            self._tell("false", score.false[-1])
 
     async def _until(self, done: Callable[[], Any], seconds: float) -> bool:
         """Whether `done` came true within so many seconds; looks on at the pace of POLL."""

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
-from tests.bench import daemon, dials, exposition, latency, namespace, paced, soak
+from tests.bench import daemon, dials, drains, exposition, latency, linting, namespace, paced, soak
 from tests.bench.options import Options
 from tests.bench.report import Missing, Table, machine
 
@@ -19,11 +19,13 @@ BENCHES: dict[str, Bench] = {
     "daemon": daemon.bench,
     "latency": latency.bench,
     "exposition": exposition.bench,
+    "lint": linting.bench,
+    "drains": drains.bench,
     "soak": soak.bench,
 }
 
-ON_DEMAND = {"soak"}
-"""Runs only when named: it takes too long to come along."""
+ON_DEMAND = {"drains", "soak"}
+"""Run only when named: they take too long to come along."""
 
 APART = {"latency", "soak"}
 """They want root in a network namespace of their own."""
@@ -45,7 +47,7 @@ def _arguments(given: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--json", type=Path, default=Path("bench.json"), help="where figures go")
     for name, text in (
-        ("rounds", "rounds of dials and exposition"),
+        ("rounds", "rounds of dials, exposition and lint"),
         ("seconds", "length of a window of paced and daemon"),
         ("minutes", "length of soak"),
     ):

@@ -14,9 +14,10 @@ from tests.running import PATIENCE, environment
 
 
 @contextmanager
-def _holding(folder: Path) -> Iterator[Path]:
+def holding(folder: Path, scenario: str = "port-mismatch", *more: str) -> Iterator[Path]:
+    """The kubeconfig of a cluster that `probe demo --hold` keeps standing."""
     path = folder / "kubeconfig"
-    flags = ("--hold", "port-mismatch", "--write-kubeconfig", str(path))
+    flags = ("--hold", scenario, "--write-kubeconfig", str(path), *more)
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(
             (sys.executable, "-m", "probe", "demo", *flags), stderr=log, env=environment()
@@ -41,14 +42,14 @@ def _holding(folder: Path) -> Iterator[Path]:
 def held(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The kubeconfig of a cluster that `probe demo --hold port-mismatch` keeps standing, for tests
     that only look."""
-    with _holding(tmp_path_factory.mktemp("held")) as path:
+    with holding(tmp_path_factory.mktemp("held")) as path:
         yield path
 
 
 @pytest.fixture
 def held_alone(tmp_path: Path) -> Iterator[Path]:
     """The same for a test that changes it."""
-    with _holding(tmp_path) as path:
+    with holding(tmp_path) as path:
         yield path
 
 

@@ -39,6 +39,7 @@ async def test_the_tour_finds_every_incident() -> None:
     assert rollout["failed"]["refused"] > 0
     assert 1 < rollout["removal_lag_seconds"] < 4
     assert 3 <= rollout["recommended_drain_seconds"] <= 8
+    assert scores[-1]["refused"].keys() <= {"rollout", "terminating"}
 
 
 @pytest.mark.slow
@@ -53,6 +54,24 @@ async def test_with_a_drain_longer_than_the_lag_nothing_fails() -> None:
     assert rollout["failed"] == {}
     assert rollout["removal_lag_seconds"] is None
     assert rollout["recommended_drain_seconds"] is None
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize(("lag", "drain"), [(0, 0), (5, 0), (10, 0), (15, 0), (5, 8), (10, 15)])
+async def test_the_drain_that_is_recommended_covers_the_lag_and_little_more(
+    lag: int, drain: int
+) -> None:
+    flags = ("--proxy-lag", str(lag), "--drain", str(drain), "-o", "json")
+    found = await probe("demo", "rolling-update", *flags, seconds=240)
+
+    assert found.code == 0, found.err
+    (score,) = found.document["scenarios"]
+    (rollout,) = score["rollouts"]
+    assert score["refused"].keys() <= {"rollout", "terminating"}
+    if lag > drain:
+        assert lag <= rollout["recommended_drain_seconds"] <= lag + 3
+    elif drain:
+        assert (rollout["failed"], rollout["recommended_drain_seconds"]) == ({}, None)
 
 
 @pytest.mark.slow

@@ -10,22 +10,9 @@ from rich.console import Console
 from probe.cli import demo_view
 from probe.cli.demo_view import Lines, Live, summary
 from probe.demo.play import Scene, Score
+from tests.core.test_rollout_reports import rollout, told
 
-ROLLOUT = {
-    "workload": "Deployment demo-app/web",
-    "dials": 131,
-    "failed": {"refused": 48},
-    "removal_lag_seconds": 2.0,
-    "removal_lag_error_seconds": 0.6,
-    "recommended_drain_seconds": 4,
-}
-QUIET = {
-    **ROLLOUT,
-    "failed": {},
-    "removal_lag_seconds": None,
-    "removal_lag_error_seconds": None,
-    "recommended_drain_seconds": None,
-}
+ROLLOUT, QUIET = told(rollout(2.0, 0.6, refused=48)), told()
 FOUND = "Service demo-app/external-db:5432 invalid_target"
 
 
@@ -106,6 +93,7 @@ def test_the_summary_fits_and_says_what_was_missed(
     bad = Score("invalid-address", [FOUND, "b"], found=["b"], false=["Service x/y:1 lossy"])
     good = Score("rolling-update", ["c"], found=["c"], healed=True, seconds=0.8)
     good.rollouts = [ROLLOUT, QUIET]
+    good.refused = {"terminating": 8, "rollout": 40}
     good.summaries, good.advice = {"c": "as said"}, {"c": ["do this"]}
 
     summary([bad, good])
@@ -117,6 +105,9 @@ def test_the_summary_fits_and_says_what_was_missed(
     assert "invalid-address" in text
     assert "not seen" in text
     assert "  -> do this" in text
-    assert "48 refused of 131 dials failed, removal lag 2.0 s (up to 0.6 s more)" in words
-    assert "preStop.sleep of 4 s would have avoided it" in words
-    assert "none of 131 dials failed" in words
+    assert "48 refused of 300 ClusterIP dials failed" in words
+    assert "removal lag 2.0 s (up to 0.6 s more)" in words
+    assert "a preStop.sleep of 4 s would have avoided it" in words
+    assert "\n     spec:\n       template:\n" in text
+    assert "none of 300 ClusterIP dials failed" in words
+    assert "filed under: 40 rollout, 8 terminating" in words

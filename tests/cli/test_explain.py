@@ -28,13 +28,30 @@ async def test_one_verdict_is_told_with_causes_and_the_next_step(name: str) -> N
     assert found.out.endswith("probe check ends with 1\n")
 
 
+async def test_the_changes_that_a_verdict_is_blamed_on_are_told_the_likeliest_first() -> None:
+    lines = (await probe("explain", "port_mismatch")).out.splitlines()
+    begin = next(n for n, line in enumerate(lines) if line.startswith("Changes before it"))
+    assert lines[begin + 1].startswith("  140  service_edit (a port): dials go to another")
+    assert lines[begin + 2].startswith("  130  rollout (the ports that the containers declare): ")
+
+    healthy = (await probe("explain", "healthy")).out
+    assert "Changes" not in healthy
+
+
 async def test_json_is_one_document() -> None:
     every = (await probe("explain", "-o", "json")).document
     one = (await probe("explain", "denied", "-o", "json")).document
 
     assert [each["verdict"] for each in every["verdicts"]] == list(Verdict)
     assert one in every["verdicts"]
-    assert set(one) == {"verdict", "meaning", "detail", "causes", "next_step", "exit_code"}
+    told = {"verdict", "meaning", "detail", "causes", "suspects", "next_step", "exit_code"}
+    assert set(one) == told
+    assert one["suspects"][0] == {
+        "change": "network_policy",
+        "aspect": "who may dial the pods",
+        "points": 130,
+        "why": "who is left out is dropped or rejected; by some with a RST (OVN's reject ACLs)",
+    }
     assert one["exit_code"] == 3
 
 

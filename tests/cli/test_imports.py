@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -50,6 +51,14 @@ def test_addresses_are_dialed_before_anything_is_imported_that_only_shows_them()
 
     assert "probe.dialer" in found
     assert not found & (CLUSTER | REST)
+
+
+def test_manifests_are_linted_without_what_talks_to_a_cluster(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("apiVersion: v1\nkind: Service\nmetadata: {name: a}\n")
+    found = imported("lint", str(tmp_path))
+
+    assert {"probe.lint.linting", "yaml"} <= found
+    assert not found & (CLUSTER - {"yaml"} | {"prometheus_client"})
 
 
 def test_the_daemon_imports_neither_models_nor_a_terminal() -> None:

@@ -26,8 +26,11 @@ SHAPE: dict[str, tuple[set[str], set[str]]] = {
 
 
 def suite(*documents: dict[str, Any]) -> Element:
+    return shaped(junit(documents, BEGAN, 1.25))
+
+
+def shaped(text: str) -> Element:
     """The parsed document, which has that shape."""
-    text = junit(documents, BEGAN, 1.25)
     assert text.startswith('<?xml version="1.0" encoding="UTF-8"?>\n')
     root = fromstring(text)
     for element in root.iter():

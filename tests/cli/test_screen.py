@@ -193,7 +193,27 @@ def test_healthy_pods_of_a_healthy_service_are_no_news() -> None:
 
 
 def change(kind: str, time: str = "2026-11-21T09:00:00Z") -> dict[str, Any]:
-    return {"time": time, "kind": kind, "object": "Service a/b", "by": None, "detail": kind}
+    named = {"kind": kind, "object": "Service a/b", "by": None, "managed": None, "detail": kind}
+    return {"time": time, **named}
+
+
+def test_the_change_that_explains_the_failure_stands_first_and_says_how_long_before() -> None:
+    blamed, other = change("rollout"), change("service_edit")
+    node = {**change("node"), "object": "Node node-2"}
+    failing = document(port(verdict="blackholed"), changes=[other, blamed])
+    elsewhere = {**blamed, "time": "2026-11-21T09:00:01Z"}
+    near = shown({**failing, "change": elsewhere, "seconds_before": 4.2})
+    late = shown({**failing, "change": node, "seconds_before": -45.0})
+
+    assert [line[13:] for line in near if " ago" in line] == [
+        "59 min ago, 4 s before it failed: Service a/b: rollout",
+        "60 min ago: Service a/b: service_edit",
+    ]
+    assert [line[13:] for line in late if " ago" in line] == [
+        "60 min ago, heard 45 s after it failed: Node node-2: node",
+        "60 min ago: Service a/b: service_edit",
+        "60 min ago: Service a/b: rollout",
+    ]
 
 
 def test_what_somebody_did_stands_before_what_followed_from_it() -> None:
@@ -250,6 +270,8 @@ def incident(**changes: Any) -> dict[str, Any]:
         "nodes": ["node-a"],
         "verdict": "port_mismatch",
         "summary": "targetPort 8081 is refused",
+        "change": None,
+        "seconds_before": None,
         **changes,
     }
 
@@ -264,15 +286,17 @@ def history(**found: Any) -> list[str]:
 def test_history_tells_incidents_and_changes_of_the_daemons() -> None:
     closed = incident(closed="2026-11-21T09:51:00Z", seconds=60.0, service_count=7)
 
+    blamed = incident(change=change("service_edit"), seconds_before=4.0)
     lines = history(
-        incidents=[incident(), closed], changes=[change("endpoint"), change("service_edit")]
+        incidents=[blamed, closed], changes=[change("endpoint"), change("service_edit")]
     )
 
     assert lines == [
         "the daemons on node-a remember:",
-        "10 min ago, still open, seen from node-a: port_mismatch: targetPort 8081 is refused",
+        "10 min ago, still open, seen from node-a: port_mismatch: targetPort 8081 is refused; "
+        "after service_edit, 4 s before it failed: service_edit",
         "10 min ago, for 60 s, 7 Services, seen from node-a: port_mismatch: "
-        "targetPort 8081 is refused",
+        "targetPort 8081 is refused; no known change of the ten minutes before explains it",
         "60 min ago: Service a/b: service_edit",
     ]
 

@@ -162,6 +162,9 @@ class Pod:
         if "configMapKeyRef" in source:
             key = source["configMapKeyRef"]
             return (await self._config_map(key["name"]))[key["key"]]
+        if "secretKeyRef" in source:
+            key = source["secretKeyRef"]
+            return await self._asked(lambda: volumes.secret_key(self.manifest, key, self._api))
         value: str = variable.get("value", "")
         return value
 

@@ -1,13 +1,15 @@
 """The volumes of a pod of the kubelet stand-in: projected (service account token, ConfigMap,
 downward API), configMap and emptyDir. Each is a folder on the host."""
 
+import base64
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-from tests.cluster.api import Api
+from tests.cluster.api import Api, ApiError
 
 Manifest = dict[str, Any]
 
@@ -97,6 +99,19 @@ async def config_map(pod: Manifest, name: str, api: Api) -> dict[str, str]:
     found = await api.request("GET", f"/api/v1/namespaces/{space}/configmaps/{name}")
     data: dict[str, str] = found.get("data", {})
     return data
+
+
+async def secret_key(pod: Manifest, source: Manifest, api: Api) -> str:
+    """The value of a secretKeyRef; "" if it is optional and there is none. Raises what a request
+    does."""
+    path = f"/api/v1/namespaces/{pod['metadata']['namespace']}/secrets/{source['name']}"
+    try:
+        found = await api.request("GET", path)
+    except ApiError as failed:
+        if failed.status == HTTPStatus.NOT_FOUND and source.get("optional"):
+            return ""
+        raise
+    return base64.b64decode(found["data"][source["key"]]).decode()
 
 
 def _write(path: Path, text: str) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 
-from probe.core import kube
+from probe.core import kube, templates, wire
 from probe.core.edges import (
     NO_HINTS,
     Author,
@@ -58,6 +58,7 @@ def service(
     local: bool = False,
     opted_out: bool = False,
     author: Author | None = None,
+    managed: str = "",
 ) -> Service:
     return Service(
         namespace=namespace,
@@ -71,6 +72,7 @@ def service(
         internal_traffic_local=local,
         opted_out=opted_out,
         author=author,
+        managed=managed,
     )
 
 
@@ -134,28 +136,46 @@ def workload(
     invalid: tuple[tuple[str, str], ...] = (),
     author: Author | None = None,
     cause: str = "",
+    restarted: str = "",
+    env: str = "",
+    paused: bool = False,
+    revision: str = "1",
+    generation: int = 1,
+    managed: str = "",
+    scaler: str = "",
 ) -> Workload:
     return Workload(
         kind=kind,
         namespace=namespace,
         name=name,
         uid="uid-w",
-        generation=1,
+        generation=generation,
         replicas=replicas,
         labels=labels,
-        template=hash((labels, image)),
+        template=print_of(labels, image, restarted, env),
         images=(image,),
+        containers=("app",),
         declared=declared,
         invalid=invalid,
         complete=complete,
         rolling=rolling,
         stuck=stuck,
-        paused=False,
+        paused=paused,
         progress_deadline_seconds=deadline,
         grace_seconds=30,
-        revision="1",
+        revision=revision,
         change_cause=cause,
         author=author,
+        managed=managed,
+        scaler=scaler,
+    )
+
+
+def print_of(labels: tuple[tuple[str, str], ...], image: str, restarted: str, env: str) -> bytes:
+    annotations = {templates.RESTARTED_AT: restarted} if restarted else {}
+    container = wire.Container("app", image, env=[wire.Env("MODE", env)])
+    return templates.print_of(
+        wire.TemplateMeta(dict(labels), annotations), wire.PodSpec([container])
     )
 
 

@@ -42,11 +42,13 @@ def test_a_drain_race_asks_for_the_longest_measured_drain() -> None:
 
     assert found == (
         "add to the container of Deployment demo-app/b: "
-        "lifecycle: {preStop: {sleep: {seconds: 12}}}",
+        "lifecycle: {preStop: {sleep: {seconds: 12}}}, and set terminationGracePeriodSeconds: 42",
     )
 
 
-def test_a_drain_longer_than_the_grace_period_raises_that_too() -> None:
+def test_the_grace_period_is_raised_by_the_drain_so_that_the_application_keeps_what_it_had() -> (
+    None
+):
     assert told(Verdict.DRAIN_RACE, rollout("a", 10.2, grace=10))[0].endswith(
         "{preStop: {sleep: {seconds: 12}}}, and set terminationGracePeriodSeconds: 22"
     )

@@ -30,7 +30,13 @@ MOMENT = datetime(2026, 11, 21, 10, 30, 5, 42, UTC)
 
 MISMATCH = Judgement(Verdict.PORT_MISMATCH, "set targetPort to 8080")
 EDIT = Change(
-    9.0, ChangeKind.SERVICE_EDIT, "shop", "Service shop/web", "targetPort 8080 -> 8081", by="argocd"
+    9.0,
+    ChangeKind.SERVICE_EDIT,
+    "shop",
+    "Service shop/web",
+    "targetPort 8080 -> 8081",
+    by="argocd",
+    managed="Argo CD",
 )
 ROLLOUT = Change(9.0, ChangeKind.ROLLOUT, "shop", "Deployment shop/web", "image a -> b")
 
@@ -43,6 +49,7 @@ def incident(
     made = Incident("5e0f", cause, 10.0, held[0], judgement, verdict, verdict, 10.0, **more)
     made.ports = dict.fromkeys(held, Standing.FAILING)
     made.services = len({key[:2] for key in held})
+    made.began = 13.0
     return made
 
 
@@ -68,7 +75,7 @@ def test_an_event_regards_the_service_and_says_what_to_do() -> None:
         "reason": "PortMismatch",
         "action": "Dial",
         "note": "port 80: set targetPort to 8080; "
-        "after service_edit by argocd: targetPort 8080 -> 8081; "
+        "after service_edit by argocd (Argo CD), 4 s before it failed: targetPort 8080 -> 8081; "
         "kubectl patch service web (seen from node node-1)",
         "regarding": {
             "apiVersion": "v1",
@@ -84,8 +91,15 @@ def test_an_event_regards_the_service_and_says_what_to_do() -> None:
 
 def test_a_change_of_another_object_is_named() -> None:
     assert (
-        "; after rollout of Deployment shop/web: image a -> b ("
+        "; after rollout of Deployment shop/web, 4 s before it failed: image a -> b ("
         in told(incident(change=ROLLOUT))["note"]
+    )
+
+
+def test_that_nothing_explains_it_is_said() -> None:
+    assert told(incident())["note"] == (
+        "port 80: set targetPort to 8080; no known change of the ten minutes before explains it "
+        "(seen from node node-1)"
     )
 
 
@@ -135,7 +149,10 @@ def test_a_cause_that_is_shared_regards_its_node_and_counts_the_services(
     node = {"apiVersion": "v1", "kind": "Node", "name": "node-2", "uid": "node-2"}
     assert found["regarding"] == node
     assert found["metadata"]["namespace"] == "default"
-    assert found["note"] == f"nothing on node-2 answers; {said} (seen from node node-1)"
+    assert found["note"] == (
+        f"nothing on node-2 answers; {said}; no known change of the ten minutes before explains it "
+        "(seen from node node-1)"
+    )
 
 
 def test_the_end_of_a_shared_cause_names_no_port() -> None:

@@ -1,16 +1,15 @@
+from dataclasses import replace
+
 from probe.core.changes import (
+    Aspect,
     ChangeKind,
     endpoint_changes,
     last_write,
-    rollout_ended,
-    rollout_report,
     service_changes,
     service_removed,
-    workload_changes,
 )
 from probe.core.edges import Author, Endpoint, Service
-from probe.core.workloads import Workload
-from tests.core.facts import endpoint, leaving, port, service, workload
+from tests.core.facts import endpoint, leaving, port, service
 
 ARGO = Author("argocd-controller", "2026-11-20T10:00:00Z")
 WHOM = "Service demo-app/backend-v1"
@@ -18,13 +17,6 @@ WHOM = "Service demo-app/backend-v1"
 
 def edit(old: Service, new: Service) -> list[tuple[str, str]]:
     return [(str(c.kind), c.detail) for c in service_changes(old, new, 5.0)]
-
-
-def of_workload(
-    old: Workload | None, new: Workload, *, running: bool = False
-) -> list[tuple[str, str]]:
-    found = workload_changes(old, new, ("backend-v1",), 5.0, running=running)
-    return [(str(c.kind), c.detail) for c in found]
 
 
 def of_endpoint(old: Endpoint | None, new: Endpoint | None) -> list[str]:
@@ -44,6 +36,12 @@ def test_a_changed_target_port_is_an_edit_with_old_new_and_its_author() -> None:
 
 def test_an_edit_that_moves_no_traffic_is_no_change() -> None:
     assert edit(service(), service(author=ARGO)) == []
+
+
+def test_an_edit_that_left_no_author_is_not_laid_to_the_one_before() -> None:
+    old, new = service(port(80), port(81), author=ARGO), service(port(80), author=ARGO)
+
+    assert [(c.by, c.time) for c in service_changes(old, new, 5.0)] == [(None, None)]
 
 
 def test_an_edit_names_everything_that_moved() -> None:
@@ -66,6 +64,27 @@ def test_an_edit_names_everything_that_moved() -> None:
             "clusterIPs: 10.96.0.10 -> 10.96.0.11",
         )
     ]
+
+
+def test_whom_traffic_is_sent_to_is_told_from_what_to_what() -> None:
+    new = service(local=True, publish_not_ready=True)
+
+    assert edit(service(), new) == [
+        (
+            "service_edit",
+            "internalTrafficPolicy: Cluster -> Local; publishNotReadyAddresses: false -> true",
+        )
+    ]
+    assert edit(new, service(publish_not_ready=True)) == [
+        ("service_edit", "internalTrafficPolicy: Local -> Cluster")
+    ]
+
+
+def test_a_change_says_what_keeps_the_service() -> None:
+    old, new = service(port(8080, 8080)), service(port(8080, 8081), managed="Argo CD")
+
+    assert [c.managed for c in service_changes(old, new, 5.0)] == ["Argo CD"]
+    assert service_removed(new, 5.0).managed == "Argo CD"
 
 
 def test_a_name_that_was_not_there_and_a_selector_that_goes_are_said_so() -> None:
@@ -92,33 +111,6 @@ def test_the_last_write_is_told_when_no_edit_was_seen() -> None:
     )
 
 
-def test_a_changed_template_is_a_rollout_and_changed_replicas_a_scaling() -> None:
-    new = workload(image="app:2", replicas=3, author=ARGO, cause="upgrade")
-
-    assert (of_workload(workload(), new)) == [
-        ("rollout", "image app:1 -> app:2 (upgrade)"),
-        ("scale", "replicas: 2 -> 3"),
-    ]
-    assert of_workload(None, new) == []
-    assert of_workload(workload(), workload(complete=False)) == []
-
-
-def test_pods_being_replaced_tell_of_a_change_in_a_part_of_the_template_that_is_not_kept() -> None:
-    rolling = workload(rolling=True)
-
-    assert of_workload(workload(), rolling) == [("rollout", "pod template changed")]
-    assert of_workload(workload(), rolling, running=True) == []
-    assert of_workload(rolling, rolling) == []
-
-
-def test_the_end_and_the_report_of_a_rollout_name_its_workload() -> None:
-    key = ("Deployment", "demo-app", "backend-v1")
-    end, told = (make(key, "x", ("backend-v1",), 5.0) for make in (rollout_ended, rollout_report))
-
-    assert (end.kind, told.kind) == (ChangeKind.ROLLOUT_END, ChangeKind.ROLLOUT_REPORT)
-    assert "Deployment demo-app/backend-v1" == end.object == told.object
-
-
 def test_endpoints_come_go_turn_and_terminate() -> None:
     ready, unready = endpoint("10.0.0.1"), endpoint("10.0.0.1", ready=False)
 
@@ -129,3 +121,25 @@ def test_endpoints_come_go_turn_and_terminate() -> None:
     assert of_endpoint(unready, ready) == ["10.0.0.1 ready"]
     assert of_endpoint(ready, leaving("10.0.0.1")) == ["10.0.0.1 terminating"]
     assert of_endpoint(ready, ready) == []
+
+
+def test_an_endpoint_s_change_names_its_node() -> None:
+    there = {"10.0.0.1": endpoint("10.0.0.1", node="node-b")}
+
+    assert [c.node for c in endpoint_changes("demo-app", "web", there, {}, 5.0)] == ["node-b"]
+
+
+def test_an_edit_names_what_it_touched_and_which_ports() -> None:
+    old = service(port(80, 8080), port(443, 8443, name="tls"))
+
+    def touched(new: Service) -> list[tuple[tuple[Aspect, ...], tuple[int, ...]]]:
+        return [(c.aspects, c.ports) for c in service_changes(old, new, 5.0)]
+
+    ported = replace(old, ports=(port(80, 8081), *old.ports[1:]))
+    assert touched(ported) == [((Aspect.PORT,), (80,))]
+    assert touched(replace(old, ports=old.ports[:1])) == [((Aspect.PORT,), (443,))]
+    selector = replace(ported, selector=(("app", "other"),))
+    assert touched(selector) == [((Aspect.PORT, Aspect.SELECTOR), (80,))]
+    assert touched(replace(old, type="NodePort")) == [((Aspect.ADDRESS,), ())]
+    assert touched(replace(old, cluster_ips=("10.96.0.99",))) == [((Aspect.ADDRESS,), ())]
+    assert touched(replace(old, internal_traffic_local=True)) == [((Aspect.ROUTING,), ())]

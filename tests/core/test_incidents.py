@@ -6,6 +6,7 @@ from probe.core import incidents as module
 from probe.core.edges import PortKey
 from probe.core.incident import CHANGED_SECONDS, SERVICES_KEPT, Standing, standing
 from probe.core.incidents import CLOSED_KEPT, LOOKED_AT, TELL_AFTER
+from probe.core.suspects import LATEST
 from probe.core.verdicts import Judgement, Verdict
 from tests.core.turning import (
     API,
@@ -73,6 +74,58 @@ def test_it_closes_once_it_has_been_quiet_and_dates_back_to_when_it_became_so() 
     assert desk.told[1:] == [("web closed", "port_mismatch")]
     found = desk.only
     assert (found.closed, found.ending, found.recovered) == (110.0, HEALTHY.summary, True)
+
+
+def test_what_explains_it_is_looked_for_from_its_first_failed_dial_on() -> None:
+    desk = Desk(known=None, sure_after=20.0).turn(WEB, MISMATCH).run(10)
+    assert (desk.only.began, desk.only.change, desk.only.seconds_before) == (80.0, None, None)
+
+    desk = Desk().turn(WEB, MISMATCH).run(10)
+    assert (desk.only.began, desk.only.seconds_before) == (94.0, 4.0)
+
+
+def test_a_change_that_is_heard_late_is_told_once_and_then_no_more_is_looked_for() -> None:
+    desk = Desk(known=None).turn(WEB, MISMATCH).run(10)
+    desk.known = EDIT
+    desk.run(LATEST - 17)
+    assert (desk.only.change, len(desk.asked)) == (None, 1)
+    desk.run(200)
+
+    assert desk.told == [("web opened", "port_mismatch"), ("web changed", "port_mismatch")]
+    assert (desk.only.change, len(desk.asked)) == (EDIT, 2)
+
+
+def test_where_no_change_comes_nothing_more_is_told() -> None:
+    desk = Desk(known=None).turn(WEB, MISMATCH).run(300)
+    assert (desk.told, len(desk.asked)) == ([("web opened", "port_mismatch")], 2)
+
+
+def test_a_verdict_that_soon_becomes_another_one_is_explained_anew() -> None:
+    desk = Desk(known=None).turn(WEB, REFUSED).run(10)
+    desk.known = EDIT
+    desk.turn(WEB, MISMATCH).run(2)
+    assert desk.only.change == EDIT
+    desk.known = None
+    desk.turn(WEB, REFUSED).run(2)
+
+    assert desk.only.change == EDIT
+    assert desk.told[1:] == [("web changed", "port_mismatch"), ("web changed", "not_listening")]
+
+
+def test_what_happens_to_a_verdict_long_after_is_not_how_it_began() -> None:
+    desk = Desk(known=None).turn(WEB, REFUSED).run(100)
+    desk.known = EDIT
+    desk.turn(WEB, MISMATCH).run(2)
+
+    assert desk.only.change is None
+
+
+def test_a_shared_cause_loses_the_change_that_does_not_concern_all_that_it_takes_along() -> None:
+    desk = Desk().turn(WEB, CUT_OFF).run(5)
+    assert desk.only.change == EDIT
+    desk.turn(API, CUT_OFF).run(CHANGED_SECONDS)
+
+    assert desk.only.change is None
 
 
 def test_what_somebody_wants_ends_it_without_health() -> None:

@@ -1,15 +1,41 @@
 """What an incident asks of a World."""
 
-from probe.core.changes import Change, ChangeKind
+from probe.core import kube
 from probe.core.edges import PortKey
-from probe.core.inquiry import PRECEDING_SECONDS, WorldInquiry, preceding
-from tests.core.facts import KEY, REFUSED, answers, port, service, slice_of, standing
+from probe.core.incident import Incident
+from probe.core.incidents import Incidents
+from probe.core.inquiry import WorldInquiry
+from probe.core.nodes import Node
+from tests.core.facts import (
+    KEY,
+    NODE,
+    REFUSED,
+    TIMEOUT,
+    Story,
+    answers,
+    endpoint,
+    port,
+    service,
+    slice_of,
+    standing,
+)
 
 OTHER = PortKey("demo-app", "other", 80)
 
 
-def change(at: float, kind: ChangeKind = ChangeKind.ROLLOUT, *, of: str = "backend-v1") -> Change:
-    return Change(at, kind, "demo-app", f"Deployment demo-app/{of}", "", services=(of,))
+def opened(story: Story) -> Incident:
+    """The incident that begins with the verdict that holds."""
+    judgement = story.judged()
+    return Incident(
+        "5e0f",
+        judgement.cause,
+        story.now,
+        KEY,
+        judgement,
+        judgement.verdict,
+        judgement.verdict,
+        story.now,
+    )
 
 
 def test_it_answers_of_what_is_dialed() -> None:
@@ -19,7 +45,6 @@ def test_it_answers_of_what_is_dialed() -> None:
     assert asked.judgement(KEY) == story.judged()
     assert asked.advice(KEY)[0].startswith("see what the containers listen on")
     assert asked.uid("demo-app", "backend-v1") == "uid-1"
-    assert asked.change(KEY, story.now) is None
     assert asked.judgement(OTHER) is None
     assert asked.judgement(KEY._replace(port=9)) is None
     assert asked.advice(OTHER) == ()
@@ -39,32 +64,58 @@ def test_a_port_that_goes_and_a_service_that_goes_are_told_apart() -> None:
     assert asked.gone(OTHER) == "the Service was deleted"
 
 
-def test_an_edit_of_the_service_is_the_change_before_its_incident() -> None:
-    story = standing(slice_of("10.0.0.1")).run(20)
-    story.store(service(port(target=8081)))
-    found = WorldInquiry(story.world).change(KEY, story.now + 5)
+def test_an_incident_is_explained_by_what_went_before_its_first_failed_dial() -> None:
+    story = standing(slice_of("10.0.0.1", "10.0.0.2")).run(20)
+    asked, edited = WorldInquiry(story.world), story.now
+    story.answer = answers(at_10_0_0_1=REFUSED, at_10_0_0_2=REFUSED)
+    story.store(service(port(target=8081)), slice_of("10.0.0.1", "10.0.0.2", number=8081))
+    story.run(20)
+    incident = opened(story)
+    incident.fails(KEY, story.judged(), story.now)
+    incident.began = asked.began(incident)
+    found = asked.change(incident)
 
+    assert story.verdict() == "not_listening"
+    assert edited <= incident.began < edited + 2
     assert found is not None
     assert found.detail == "port 8080: targetPort 8080 -> 8081"
 
 
-def test_the_last_change_before_is_meant() -> None:
-    newest_first = [change(at) for at in (130.0, 120.0, 110.0)]
-    assert preceding(newest_first, KEY, 125.0) == change(120.0)
-
-
-def test_changes_of_others_and_those_that_only_follow_are_passed_over() -> None:
-    passed = [
-        change(120.0, of="other"),
-        change(120.0, ChangeKind.ENDPOINT),
-        change(120.0, ChangeKind.ROLLOUT_END),
-        Change(120.0, ChangeKind.ROLLOUT, "other", "", "", services=("backend-v1",)),
+def test_a_lost_node_is_blamed_once_kubernetes_says_that_it_is_lost() -> None:
+    other = service(port(80, 80), name="other", ips=("10.96.0.11",), selector=(("app", "other"),))
+    slices = [
+        slice_of(endpoint("10.0.0.1", node="node-b")),
+        slice_of(endpoint("10.0.0.2", node="node-b"), service="other", number=80),
+        slice_of(endpoint("10.0.0.3", node="node-c"), service="third", number=80),
     ]
-    assert preceding(passed, KEY, 125.0) is None
-    assert preceding([*passed, change(100.0)], KEY, 125.0) == change(100.0)
+    third = service(port(80, 80), name="third", ips=("10.96.0.12",), selector=(("app", "third"),))
+    story = Story().listed([service(), other, third], slices)
+    story.world.apply(kube.Listed("nodes", (Node("node-b"), Node("node-c"))), story.now)
+    incidents = Incidents(NODE, WorldInquiry(story.world), quiet_seconds=60.0)
+    steps = followed(story, incidents, 60)
+    lost = dict.fromkeys(("at_10_0_0_1", "at_10_0_0_2"), TIMEOUT)
+    story.answer = answers(**lost, at_10_96_0_10=TIMEOUT, at_10_96_0_11=TIMEOUT)
+    steps += followed(story, incidents, 45)
+    (incident,) = incidents.told()
+    assert (incident.cause, incident.change) == ("node/node-b", None)
+    assert steps == ["opened"]
+
+    story.world.apply(kube.Stored("nodes", Node("node-b", ready=False)), story.now)
+    steps += followed(story, incidents, 60)
+    assert incident.change is not None
+    assert incident.change.object == "Node node-b"
+    assert incident.seconds_before is not None
+    assert -50 < incident.seconds_before < -30
+    assert steps == ["opened", "changed"]
 
 
-def test_what_was_long_before_explains_nothing() -> None:
-    at = 100.0 + PRECEDING_SECONDS
-    assert preceding([change(100.0)], KEY, at) == change(100.0)
-    assert preceding([change(100.0)], KEY, at + 1) is None
+def followed(story: Story, incidents: Incidents, seconds: int) -> list[str]:
+    """The steps that so many seconds of the story make."""
+    steps: list[str] = []
+    for _ in range(seconds):
+        before = len(story.turns)
+        story.run(1)
+        for turn in story.turns[before:]:
+            incidents.take(turn)
+        steps += [str(told.step) for told in incidents.tick(story.now)]
+    return steps

@@ -263,12 +263,16 @@ def test_a_daemon_set_is_complete_on_all_of_its_nodes(
 
 
 def test_rolling_and_stuck_are_read_off_the_status() -> None:
-    late = {"conditions": [{"type": "Progressing", "reason": "ProgressDeadlineExceeded"}]}
+    late = {
+        "observedGeneration": 2,
+        "conditions": [{"type": "Progressing", "reason": "ProgressDeadlineExceeded"}],
+    }
 
     assert workload(status={"replicas": 3, "updatedReplicas": 1}).rolling
     assert not workload(status={"replicas": 2, "updatedReplicas": 2}).rolling
     assert not workload().rolling
     assert workload(status=late).stuck
+    assert not workload(status={**late, "observedGeneration": 1}).stuck  # of an earlier spec
     assert not workload(status={}).stuck
 
 

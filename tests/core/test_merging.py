@@ -43,6 +43,8 @@ def told(
         "dialed": 3,
         "expected": 3,
         "ports": [{"name": "http", "port": port, "target_port": 8080, **judged, "edges": shown}],
+        "change": None,
+        "seconds_before": None,
         "changes": list(changes),
         "advice": list(advice),
         **more,
@@ -287,6 +289,7 @@ def incident(
         "seconds": 60.0,
         "flaps": 0,
         "change": None,
+        "seconds_before": None,
         "advice": [],
         "node": node,
         **more,
@@ -337,6 +340,39 @@ def test_an_incident_that_several_nodes_see_is_one() -> None:
     assert (found["seconds"], found["flaps"], found["service_count"]) == (68.0, 2, 3)
     assert (found["change"], found["advice"]) == (edit, ["y", "x"])
     assert (found["nodes"], found["summary"]) == (["a", "b", "c"], "blackholed from c")
+
+
+def test_the_change_is_that_of_the_node_on_which_it_began() -> None:
+    later: Json = {"change": change(detail="later"), "seconds_before": 1.0}
+    (found,) = merged_incidents(
+        [
+            incident("a", "12:00:00"),
+            incident("b", "12:00:01", change=change(), seconds_before=4.0),
+            incident("c", "12:00:02", verdict="port_mismatch", **later),
+        ]
+    )
+
+    assert found["verdict"] == "port_mismatch"
+    assert (found["change"], found["seconds_before"]) == (change(), 4.0)
+
+
+def test_a_change_that_an_older_daemon_found_has_no_distance() -> None:
+    older = incident("a", "12:00:00", change=change())
+    del older["seconds_before"]
+    newer = incident("b", "12:00:01", change=change(), seconds_before=4.0)
+    (found,) = merged_incidents([older, newer])
+
+    assert (found["change"], found["seconds_before"]) == (change(), None)
+
+
+def test_what_explains_a_service_comes_from_who_speaks_or_who_knows() -> None:
+    known: Json = {"change": change(), "seconds_before": 4.0}
+    documents = [
+        told("a", "endpoint_down", change=change(detail="other"), seconds_before=9.0),
+        told("b", "port_mismatch", **known),
+    ]
+    assert merged(documents).items() >= known.items()
+    assert merged([told("a"), told("b", **known)]).items() >= known.items()
 
 
 def test_an_incident_is_open_as_long_as_a_node_sees_it() -> None:

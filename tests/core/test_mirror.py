@@ -3,9 +3,10 @@ from math import inf
 from probe.core import kube
 from probe.core.changes import Change, ChangeKind
 from probe.core.edges import EndpointSlice, Hints, Service
-from probe.core.mirror import CHANGES_KEPT, ROLLOUTS_KEPT, Mirror
+from probe.core.mirror import CHANGES_KEPT, Mirror
 from probe.core.nodes import Node
 from probe.core.results import Result
+from probe.core.rolling import ROLLOUTS_KEPT
 from probe.core.workloads import Workload
 from tests.core.facts import endpoint, leaving, port, service, slice_of, workload
 
@@ -52,6 +53,13 @@ def test_a_later_list_tells_what_changed_in_between() -> None:
     assert kinds(found) == ["service_edit"]
     assert kinds(gone) == ["service_removed"]
     assert list(held.changes) == [*found, *gone]
+
+
+def test_a_service_that_is_only_labelled_is_not_edited() -> None:
+    held = mirror(service())
+
+    assert store(held, service(managed="Flux"), 9.0) == []
+    assert held.services[KEY].edited_at == -inf
 
 
 def test_a_list_of_one_namespace_says_nothing_of_the_others() -> None:
@@ -122,49 +130,6 @@ def test_removing_what_is_not_there_changes_nothing() -> None:
         assert held.apply(kube.Removed(name, *KEY), 1.0) == []
 
 
-def test_an_endpoint_is_new_when_its_address_or_its_pod_is() -> None:
-    held = mirror(service(), slice_of("10.0.0.1"))
-    store(held, slice_of("10.0.0.1", "10.0.0.2"), 5.0)
-    store(held, slice_of(endpoint("10.0.0.1", pod="other"), "10.0.0.2"), 7.0)
-
-    assert held.services[KEY].endpoint_since == {"10.0.0.1": 7.0, "10.0.0.2": 5.0}
-    store(held, slice_of("10.0.0.2"), 8.0)
-    assert set(held.services[KEY].endpoint_since) == {"10.0.0.2"}
-
-
-def test_an_endpoint_is_removed_when_it_terminates_goes_or_is_replaced() -> None:
-    held = mirror(
-        service(), slice_of("10.0.0.1", "10.0.0.2", "10.0.0.3", endpoint("10.0.0.4", ready=False))
-    )
-    store(held, slice_of(leaving("10.0.0.1"), endpoint("10.0.0.3", pod="other")), 5.0)
-    store(held, slice_of(endpoint("10.0.0.3", pod="other")), 6.0)
-
-    removed = [(r.address, r.at) for r in held.services[KEY].removals]
-    assert removed == [("10.0.0.1", 5.0), ("10.0.0.2", 5.0), ("10.0.0.3", 5.0)]
-
-
-def test_a_removal_is_void_once_its_endpoint_takes_traffic_again() -> None:
-    held = mirror(service(), slice_of("10.0.0.1", "10.0.0.2"))
-    store(held, slice_of("10.0.0.2"), 5.0)
-    store(held, slice_of(endpoint("10.0.0.1", ready=False), "10.0.0.2"), 6.0)
-    assert [r.address for r in held.services[KEY].removals] == ["10.0.0.1"]
-    store(held, slice_of("10.0.0.1", "10.0.0.2"), 7.0)
-
-    assert held.services[KEY].removals == []
-
-
-def test_a_removal_is_closed_after_its_window_and_only_a_seen_lag_is_kept() -> None:
-    held = mirror(service(), slice_of("10.0.0.1", "10.0.0.2"))
-    store(held, slice_of(), 5.0)
-    held.services[KEY].removals[0].last_failure = 15.0
-    held.tick(64.9)
-    assert len(held.services[KEY].removals) == 2
-
-    held.tick(65.0)
-    assert held.services[KEY].removals == []
-    assert held.lags == [10.0]
-
-
 # Rollouts.
 
 
@@ -178,7 +143,7 @@ def test_a_rollout_runs_from_the_change_until_it_is_complete_and_nothing_termina
     assert kinds(begun) == ["rollout"]
     assert still == []
     assert kinds(ended) == ["endpoint", "rollout_end"]
-    assert ended[1].detail == "complete after 20 s"
+    assert ended[1].detail == "complete after 20 s, revision 1"
     (rollout,) = held.rollouts_of(KEY)
     assert rollout.ended == 30.0
 
@@ -241,7 +206,7 @@ def test_a_deleted_workload_ends_its_rollout() -> None:
     store(held, workload(image="app:2", complete=False), 10.0)
     found = held.apply(kube.Removed("deployments", *KEY), 11.0)
 
-    assert [c.detail for c in found] == ["deleted after 1 s"]
+    assert [c.detail for c in found] == ["deleted, replicas: 2 -> 0", "deleted after 1 s"]
     store(
         held, service(selector=(("app", "x"),)), 12.0
     )  # a rollout without a workload stands still
@@ -373,10 +338,10 @@ def test_36_a_node_that_falls_touches_the_services_that_have_endpoints_there() -
     took(held)
 
     fallen = kube.Stored("nodes", Node("node-b", ready=False))
-    assert held.apply(fallen, 2.0) == []
+    assert kinds(held.apply(fallen, 2.0)) == ["node"]
     assert took(held) == set()
     held.tick(2.5)  # many may fall at once: they are looked for together
     assert took(held) == {"there (facts)"}
-    held.apply(fallen, 3.0)
+    assert held.apply(fallen, 3.0) == []
     held.tick(3.5)
     assert took(held) == set()

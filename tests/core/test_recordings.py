@@ -86,14 +86,16 @@ def test_a_recorded_cluster_tells_its_changes_and_their_authors() -> None:
     assert [
         (str(c.kind), c.detail, c.by) for c in found if c.kind not in ("endpoint", "rollout_end")
     ] == [
+        ("scale", "created, replicas: 0 -> 2", "argocd-controller"),
         ("service_added", "ports 8080 (targetPort 8080)", "argocd-controller"),
         ("service_edit", "port 8080: targetPort 8080 -> 8081", "argocd-controller"),
         ("service_edit", "port 8080: targetPort 8081 -> 8080", "kubectl-patch"),
-        ("rollout", "pod template changed", "kubectl-rollout"),
+        ("rollout", "restarted", "kubectl-rollout"),
         ("scale", "replicas: 2 -> 0", None),
         ("scale", "replicas: 0 -> 3", None),
-        ("rollout", "pod template changed", "kubectl-patch"),
-        ("rollout", "pod template changed", None),
+        ("rollout", "probes changed", "kubectl-patch"),
+        ("rollout", "rolled back to revision 2: probes changed", None),
+        ("scale", "deleted, replicas: 3 -> 0", None),
         ("service_removed", "deleted", None),
     ]
     assert not world.mirror.services

@@ -78,6 +78,28 @@ def test_a_service_is_told_as_its_interface_says() -> None:
     ]
 
 
+def test_what_explains_a_failure_is_told_with_the_seconds_between() -> None:
+    story = Story(answer=answers(at_10_0_0_1=REFUSED, at_10_0_0_2=REFUSED))
+    story.answer, refusing = answers(), story.answer
+    story.listed([service()], [slice_of("10.0.0.1", "10.0.0.2")]).run(30)
+    assert (told(story)["change"], told(story)["seconds_before"]) == (None, None)
+    story.answer = refusing
+    story.store(service(port(8080, 8081)), slice_of("10.0.0.1", "10.0.0.2", number=8081))
+    story.run(20)
+    found = told(story)
+
+    assert found["change"] in found["changes"]
+    assert found["change"]["detail"] == "port 8080: targetPort 8080 -> 8081"
+    assert 0 <= found["seconds_before"] < 2
+
+
+def test_a_single_run_has_seen_no_change() -> None:
+    story = Story(Config(NODE, once=True), answer=answers(at_10_0_0_1=REFUSED))
+    story.listed([service()], [slice_of("10.0.0.1")]).run(5)
+
+    assert (told(story)["verdict"], told(story)["change"]) == ("not_listening", None)
+
+
 def test_an_edge_that_was_not_dialed_has_no_result_and_our_own_fault_is_shown() -> None:
     story = Story().listed([service()], [slice_of("10.0.0.1")])
     (fresh, *_) = told(story)["ports"][0]["edges"]
@@ -225,7 +247,29 @@ def test_rollouts_are_told_with_what_they_cost() -> None:
     assert rollout["dials"] > 100
     assert (rollout["removal_lag_seconds"], rollout["removal_lag_error_seconds"]) == (10.235, 0.45)
     assert rollout["recommended_drain_seconds"] == 12
-    assert [c["kind"] for c in found["changes"]] == ["rollout_report", "rollout_end", "rollout"]
+    assert [c["kind"] for c in found["changes"]] == [
+        *("rollout_report", "rollout_end", "rollout"),
+        "prober",
+    ]
+
+
+def test_a_rollouts_record_names_the_ports_dialed_and_what_the_pods_declare_now() -> None:
+    story = Story().listed([service(port(80, 8081))], [slice_of("10.0.0.1", number=8081)])
+    story.store(workload())
+    story.store(workload(image="app:2", complete=False))
+    story.run(1)
+    (known,) = story.world.mirror.rollouts.values()
+    known.services = (*known.services, "gone")
+    (found,) = report.rollouts(story.world, clock, workload=("Deployment", "backend-v1"))
+
+    assert found["template"]["ports"] == [8081]
+    assert found["template"]["readiness_probe"] is False
+    assert [share["node"] for share in found["nodes"]] == [NODE]
+    assert not list(report.rollouts(story.world, clock, workload=("StatefulSet", "backend-v1")))
+
+    story.remove(workload())
+    (found,) = report.rollouts(story.world, clock)
+    assert found["template"]["readiness_probe"] is None
 
 
 def test_changes_and_rollouts_are_told_of_a_time_a_namespace_or_a_service() -> None:
@@ -242,7 +286,8 @@ def test_changes_and_rollouts_are_told_of_a_time_a_namespace_or_a_service() -> N
         return [c["kind"] for c in document["changes"]], len(document["rollouts"])
 
     every = (["service_edit", "rollout_report", "rollout_end", "rollout"], 1)
-    assert found() == found(namespace="demo-app", service="backend-v1") == every
+    assert found(namespace="demo-app", service="backend-v1") == every
+    assert found() == ([*every[0], "prober"], 1)
     assert found(after=story.now - 11) == (["service_edit"], 0)
     assert found(after=story.now - 59) == (every[0][:-1], 1)
     assert found(namespace="other") == found(service="other") == ([], 0)

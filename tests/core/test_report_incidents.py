@@ -53,8 +53,10 @@ def test_an_open_incident_is_told_as_its_interface_says() -> None:
                     "kind": "service_edit",
                     "object": "Service shop/web",
                     "by": None,
+                    "managed": None,
                     "detail": "targetPort 8080 -> 8081",
                 },
+                "seconds_before": 4.0,
                 "advice": ["look at web: port_mismatch"],
                 "node": "node-a",
             }
@@ -73,7 +75,7 @@ def test_a_closed_one_says_when_and_why() -> None:
     assert (found["state"], found["closed"]) == ("closed", "2026-11-21T10:00:10Z")
     assert (found["seconds"], found["quiet_since"]) == (10.0, None)
     assert found["ending"] == "2 of 2 endpoints answer"
-    assert found["change"] is None
+    assert (found["change"], found["seconds_before"]) == (None, None)
 
 
 def test_evidence_that_is_away_is_told() -> None:

@@ -7,11 +7,13 @@ from probe.core.rollouts import (
     Rollout,
     attribute,
     begin,
+    dial_rate,
     ending,
     error_bar,
+    removed_with,
 )
 from probe.core.workloads import Workload
-from tests.core.facts import workload
+from tests.core.facts import KEY, workload
 
 
 def rollout() -> Rollout:
@@ -30,7 +32,8 @@ def test_a_rollout_lasts_at_most_its_progress_deadline() -> None:
         (workload(), True, 20.0, ""),
         (workload(complete=False), False, 20.0, ""),
         (workload(complete=False, stuck=True), False, 20.0, "stuck"),
-        (workload(), True, 110.0, "overdue"),
+        (workload(), True, 110.0, "complete"),
+        (workload(complete=False), False, 110.0, "overdue"),
         (None, False, 20.0, "deleted"),
     ],
 )
@@ -38,6 +41,14 @@ def test_a_rollout_ends_when_complete_and_nothing_terminates(
     held: Workload | None, terminating: bool, now: float, word: str
 ) -> None:
     assert word == ending(rollout(), held, terminating, now)
+
+
+def test_with_each_progress_its_deadline_begins_anew() -> None:
+    found = rollout()
+    found.progressed(109.0)
+
+    assert ending(found, workload(complete=False), False, 208.9) == ""
+    assert ending(found, workload(complete=False), False, 209.0) == "overdue"
 
 
 def test_a_rollout_covers_the_linger_time_after_its_end() -> None:
@@ -52,7 +63,7 @@ def test_a_rollout_covers_the_linger_time_after_its_end() -> None:
 
 def test_no_failure_no_lag_and_no_advice() -> None:
     found = rollout()
-    found.count(Result.CONNECTED, 11.0, failed=False)
+    found.count(KEY, Result.CONNECTED, 11.0)
 
     assert (found.lag, found.recommended_drain) == (None, None)
     assert found.text() == "none of 1 ClusterIP dials failed"
@@ -61,7 +72,7 @@ def test_no_failure_no_lag_and_no_advice() -> None:
 def test_the_recommended_drain_is_the_lag_its_error_and_a_margin_rounded_up() -> None:
     found = rollout()
     for at in (12.0, 13.0):
-        found.count(Result.REFUSED, at, failed=True)
+        found.count(KEY, Result.REFUSED, at)
     found.saw_lag(10.2, 0.5)
     found.saw_lag(3.0, 9.0)
 
@@ -71,6 +82,52 @@ def test_the_recommended_drain_is_the_lag_its_error_and_a_margin_rounded_up() ->
         "2 refused of 2 ClusterIP dials failed, removal lag 10.2 s (up to 0.5 s more), "
         "preStop.sleep of 12 s would have avoided it"
     )
+
+
+def test_failures_of_new_endpoints_are_told_beside_those_of_the_cluster_ip() -> None:
+    found = rollout()
+    found.failed_new[Result.REFUSED] += 3
+
+    assert found.text() == (
+        "none of 0 ClusterIP dials failed, "
+        "3 dials of new endpoints failed that a readinessProbe holds back"
+    )
+
+
+def test_failures_are_first_and_last_by_when_their_dials_began() -> None:
+    """A timeout is known seconds after a refusal that began later."""
+    found = rollout()
+    for at in (14.0, 12.0, 16.0, 13.0):
+        found.count(KEY, Result.TIMEOUT, at)
+
+    assert (found.first_failure, found.last_failure) == (12.0, 16.0)
+
+
+def test_the_longest_gap_is_between_two_successes_of_one_port_with_a_failure_between() -> None:
+    found = rollout()
+    other = KEY._replace(port=9090)
+    for port, at, result in (
+        (KEY, 11.0, Result.CONNECTED),
+        (KEY, 19.0, Result.CONNECTED),  # nothing failed: it was dialed seldom
+        (KEY, 20.0, Result.REFUSED),
+        (other, 20.5, Result.CONNECTED),
+        (KEY, 21.0, Result.LOCAL_FAULT),
+        (KEY, 22.5, Result.CONNECTED),
+        (KEY, 24.0, Result.REFUSED),
+        (KEY, 25.0, Result.CONNECTED),
+    ):
+        found.count(port, result, at)
+    assert found.longest_gap == 3.5
+
+    found.count(other, Result.TIMEOUT, 30.0)
+    assert found.longest_gap == 9.5  # and nothing connected since
+
+
+def test_without_any_success_the_gap_is_as_old_as_the_rollout() -> None:
+    found = rollout()
+    found.count(KEY, Result.REFUSED, 12.0)
+
+    assert found.longest_gap == 2.0
 
 
 def test_a_removal_without_a_failure_has_no_lag() -> None:
@@ -86,6 +143,28 @@ def test_a_failure_is_laid_to_the_latest_removal_before_it() -> None:
     assert late is attribute([early, late], 9.0 + REMOVAL_WINDOW - 0.1)
     assert attribute([early, late], 4.9) is None
     assert attribute([early, late], 9.0 + REMOVAL_WINDOW) is None
+
+
+def test_what_answered_after_a_dial_began_was_not_met_by_it() -> None:
+    early, late = Removal("10.0.0.1", 5.0), Removal("10.0.0.2", 9.0)
+
+    assert early is attribute([early, late], 12.0, {"10.0.0.2": 12.0})
+    assert late is attribute([early, late], 12.0, {"10.0.0.2": 11.9})
+    assert attribute([early, late], 12.0, {"10.0.0.1": 13.0, "10.0.0.2": 13.0}) is None
+
+
+def test_a_proxy_that_has_not_heard_of_a_removal_has_heard_of_none_after_it() -> None:
+    removals = [Removal(f"10.0.0.{i}", at) for i, at in enumerate((5.0, 9.0, 9.0, 12.0))]
+
+    assert [removed_with(removals, each) for each in removals] == [4, 3, 3, 1]
+
+
+def test_the_rate_of_dials_is_counted_once_there_are_enough() -> None:
+    times = [10.0, 10.5, 11.0, 11.5, 12.0, 12.5, 14.0, 13.5]  # in the order of their outcomes
+
+    assert dial_rate(times[:-1]) is None
+    assert dial_rate(times) == 7 / 4
+    assert dial_rate([10.0] * 8) is None
 
 
 def test_the_error_of_a_lag_is_three_mean_times_between_meetings() -> None:

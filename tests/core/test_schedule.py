@@ -11,6 +11,7 @@ from probe.core.schedule import (
     Lane,
     Wheel,
     fraction,
+    leaders,
     rank,
     salt,
     spread,
@@ -169,12 +170,29 @@ def test_no_cadence_exceeds_the_caps_of_the_cluster(
 
     assert service <= (20.0 if close else 2.0) + 1e-9
     assert sources / cadence.endpoint_period <= 2.0 + 1e-9
-    assert sources / cadence.confirm_after(cadence.endpoint_gap) <= 2.0 + 1e-9
+    assert sources / cadence.close_endpoint_gap <= 20.0 + 1e-9
+    assert sources / cadence.confirm_after(cadence.close_endpoint_gap) <= 20.0 + 1e-9
 
 
 def test_a_failure_is_confirmed_after_a_second_or_an_interval_if_that_is_shorter() -> None:
     alone = Cadence(10.0, 1)
 
-    assert alone.confirm_after(alone.service_gap()) == 1.0
+    assert alone.confirm_after(alone.service_gap(close=True)) == 1.0
     assert Cadence(0.2, 1).confirm_after(0.05) == 0.2
-    assert Cadence(10.0, 30).confirm_after(Cadence(10.0, 30).service_gap()) == 15.0
+    assert Cadence(10.0, 30).confirm_after(Cadence(10.0, 30).service_gap(close=True)) == 1.5
+
+
+@pytest.mark.parametrize(("daemons", "seconds"), [(1, 1.0), (30, 1.5), (100, 5.0), (1000, 5.0)])
+def test_a_verdict_waits_for_a_confirming_dial_of_a_hundred_daemons_at_most(
+    daemons: int, seconds: float
+) -> None:
+    assert Cadence(10.0, daemons).patience == seconds
+
+
+@given(st.sets(st.text(max_size=4), max_size=12), st.integers(0, 5))
+def test_leaders_are_the_first_by_rank(nodes: set[str], count: int) -> None:
+    found = leaders(nodes, "Deployment/shop/web", count)
+
+    assert [rank(node, nodes, "Deployment/shop/web") for node in found] == list(
+        range(min(count, len(nodes)))
+    )

@@ -4,6 +4,7 @@ import pytest
 
 from probe.core import kube
 from probe.core.nodes import Node
+from probe.core.policies import NetworkPolicy
 from probe.core.surroundings import REMOVED_KEPT, Altered, Surroundings
 
 NODE_A, NODE_B = Node("node-a", "zone-a"), Node("node-b", "zone-b")
@@ -16,12 +17,17 @@ def around(*nodes: Node) -> Surroundings:
     return found
 
 
+def judged(held: Surroundings, event: kube.Event) -> Altered:
+    """What is judged anew by the event; that nodes changed is told besides."""
+    return held.apply(event)._replace(changed_nodes=())
+
+
 def store(held: Surroundings, node: Node) -> Altered:
-    return held.apply(kube.Stored("nodes", node))
+    return judged(held, kube.Stored("nodes", node))
 
 
 def remove(held: Surroundings, name: str) -> Altered:
-    return held.apply(kube.Removed("nodes", "", name))
+    return judged(held, kube.Removed("nodes", "", name))
 
 
 def test_a_node_is_found_by_its_name() -> None:
@@ -39,7 +45,7 @@ def test_of_a_node_that_is_not_known_nothing_is_said() -> None:
 
 def test_the_first_list_tells_whose_zone_is_known_and_whom_not_to_believe() -> None:
     held = Surroundings()
-    found = held.apply(kube.Listed("nodes", (NODE_A, Node("node-b", ready=False))))
+    found = judged(held, kube.Listed("nodes", (NODE_A, Node("node-b", ready=False))))
 
     assert found == Altered(nodes=frozenset({"node-b"}), zones=frozenset({"node-a"}))
 
@@ -49,8 +55,19 @@ def test_a_node_that_is_told_again_alters_nothing() -> None:
 
     assert not any(store(held, replace(NODE_A)))
     assert not any(store(held, replace(NODE_A, schedulable=False)))
-    assert not any(held.apply(kube.Listed("nodes", (replace(NODE_A), NODE_B))))
+    assert not any(judged(held, kube.Listed("nodes", (replace(NODE_A), NODE_B))))
     assert not any(remove(held, "node-x"))
+
+
+def test_nodes_and_policies_that_changed_are_told_with_what_they_were() -> None:
+    held, cordoned = around(NODE_A), replace(NODE_A, schedulable=False)
+    policy = NetworkPolicy("demo-app", "deny", (), ())
+
+    assert held.apply(kube.Stored("nodes", cordoned)).changed_nodes == ((NODE_A, cordoned),)
+    assert held.apply(kube.Stored("nodes", cordoned)).changed_nodes == ()
+    assert held.apply(kube.Removed("nodes", "", "node-a")).changed_nodes == ((cordoned, None),)
+    stored = held.apply(kube.Stored("networkpolicies", policy))
+    assert (stored.changed_nodes, stored.changed_policies) == ((), ((None, policy),))
 
 
 def test_a_node_that_moves_to_another_zone_is_told() -> None:
@@ -87,7 +104,7 @@ def test_36_a_node_that_was_removed_while_we_looked_is_gone_until_it_is_back(
 
     name = frozenset({"node-a"})
 
-    assert held.apply(event) == Altered(nodes=name, zones=name)
+    assert judged(held, event) == Altered(nodes=name, zones=name)
     assert (held.leaving("node-a"), held.doubtful("node-a")) == (True, "node node-a is gone")
     assert store(held, NODE_A).nodes == {"node-a"}
     assert (held.leaving("node-a"), held.doubtful("node-a")) == (False, "")

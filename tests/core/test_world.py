@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from probe.core import kube
+from probe.core.changes import ChangeKind
 from probe.core.edges import Kind, PortKey, Scope, Skip
 from probe.core.results import Outcome
 from probe.core.rollouts import Phase
@@ -44,7 +45,7 @@ def test_37_what_stood_before_us_is_neither_new_nor_a_change() -> None:
     story = standing(slice_of("10.0.0.1"), answer=answers(at_10_0_0_1=REFUSED))
     story.run(10)
 
-    assert not story.world.mirror.changes
+    assert [c.kind for c in story.world.mirror.changes] == [ChangeKind.PROBER]
     assert story.verdict() == "not_listening"
 
 
@@ -220,7 +221,7 @@ def test_each_namespace_is_listed_by_itself_and_all_count_as_standing_before_us(
     story.run(5)
 
     assert story.world.mirror.synced
-    assert not story.world.mirror.changes
+    assert [c.kind for c in story.world.mirror.changes] == [ChangeKind.PROBER]
     assert {d.edge.key.namespace for d in story.dials} == {"demo-app", "shop"}
 
 

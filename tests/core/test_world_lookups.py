@@ -62,7 +62,7 @@ def test_its_declared_ports_are_candidates_as_soon_as_it_is_told() -> None:
 def test_a_replica_set_makes_no_rollout_and_no_change_and_goes_with_the_next_list() -> None:
     story = mistaken().run(30)
     told = story.world.apply(kube.Listed("replicasets", (BARE,), "demo-app"), story.now)
-    other = replace(BARE, replicas=5, template=1)
+    other = replace(BARE, replicas=5, template=b"other")
     told += story.world.apply(kube.Listed("replicasets", (other,), "demo-app"), story.now)
     assert (told, story.world.mirror.rollouts) == ([], {})
 

@@ -224,7 +224,8 @@ class Machine(RuleBasedStateMachine):
         self.world.tick(self.now)
         for turn in self.world.judge(self.now):
             assert turn.new.verdict in Verdict
-            assert turn.new.verdict is not turn.old.verdict
+            old, new = turn.old, turn.new
+            assert (new.verdict, new.on_purpose) != (old.verdict, old.on_purpose)
 
     @rule()
     def calm(self) -> None:

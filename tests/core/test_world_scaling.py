@@ -1,5 +1,7 @@
 """Scaling and replacing pods as a healthy cluster does all day: nobody is to be alarmed by it."""
 
+from collections.abc import Callable
+
 import pytest
 
 from probe.core.edges import Kind, PortKey
@@ -86,7 +88,7 @@ def test_the_last_pods_may_stop_while_the_slice_still_names_them() -> None:
     at = story.now
     story.store(workload(replicas=0), slice_of(*map(leaving, PODS)))
     story.run(2)
-    story.answer = vip_refuses
+    story.answer = lambda dial, now: REFUSED
     story.run(2)
     story.store(slice_of())
     story.run(40)
@@ -225,3 +227,52 @@ def test_slices_that_empty_and_fill_again_at_once_are_no_outage() -> None:
 
     assert [turn.new.verdict for turn in story.turns if turn.at >= at] == []
     assert story.verdict() == "healthy"
+
+
+def test_a_proxy_that_is_late_while_the_only_pod_is_replaced_races_with_no_removal() -> None:
+    """One pod, evicted: the last one ends, and the first one comes as it is gone."""
+    story = standing(1, PODS[0])
+    story.store(slice_of(leaving(PODS[0])))
+    story.run(3)
+    at = story.now
+    story.store(slice_of("10.0.1.1"))
+    story.answer = lambda dial, now: TIMEOUT if dial.edge.kind is Kind.SERVICE else CONNECTED
+    story.run(1.5)
+    story.answer = everything_connects
+    story.run(20)
+
+    assert alarms(story, at) == []
+    assert story.verdict() == "healthy"
+
+
+def test_a_proxy_that_is_late_with_a_removal_is_not_stale_because_the_port_failed_before() -> None:
+    """A wrong targetPort is mended, and a pod goes at that moment: its failures are laid to no
+    removal, since they may be what is left of the first fault."""
+    wrong = 8081
+    story = standing(3, *PODS, "10.0.0.3")
+    story.store(service(port(target=wrong)), slice_of(*PODS, "10.0.0.3", number=wrong))
+    story.answer = refuses_but(8080)
+    story.run(20)
+    assert story.verdict() in FAILING
+    story.store(service(), slice_of(*PODS, "10.0.0.3"))
+    story.answer = everything_connects
+    story.run(2)
+    assert story.verdict() == "healthy"
+    story.store(slice_of(*PODS, leaving("10.0.0.3")))
+    story.run(PROXY_SYNC + 0.5)
+    late = story.now
+    story.answer = vip_refuses
+    story.run(12)
+    story.answer = everything_connects
+    story.run(20)
+
+    assert alarms(story, late) == []
+    assert story.verdict() == "healthy"
+
+
+def refuses_but(number: int) -> Callable[[Dial, float], Outcome]:
+    return lambda dial, now: (
+        CONNECTED
+        if dial.edge.kind is not Kind.SERVICE and dial.edge.dial_port == number
+        else REFUSED
+    )

@@ -4,19 +4,22 @@ Each daemon is a World of its own; they share nothing but the objects that they 
 """
 
 from collections import Counter
-from itertools import pairwise
+from itertools import count, pairwise
 
 import pytest
 
 from probe.core import kube
 from probe.core.edges import EndpointSlice, Family, Kind
+from probe.core.judging import Turn
 from probe.core.results import Outcome
 from probe.core.rounds import Config, Dial
+from probe.core.verdicts import Verdict
 from probe.core.world import World
 from tests.core.facts import (
     CONNECTED,
     REFUSED,
     REJECTED,
+    TIMEOUT,
     VIP,
     Answer,
     endpoint,
@@ -46,6 +49,8 @@ class Cluster:
             for i in range(daemons)
         }
         self.dials: list[tuple[str, Dial]] = []
+        self.turns: list[tuple[str, Turn]] = []
+        self._flying: dict[str, list[Dial]] = {}
         self.tell(kube.Listed("services", ()))
         self.tell(kube.Listed("endpointslices", (peers(daemons),)))
 
@@ -59,17 +64,29 @@ class Cluster:
         for held in slices:
             self.tell(kube.Stored("endpointslices", held))
 
-    def run(self, seconds: float, answer: Answer = lambda dial, now: CONNECTED) -> None:
+    def run(
+        self,
+        seconds: float,
+        answer: Answer = lambda dial, now: CONNECTED,
+        *,
+        after: float = 0.0,
+        step: float = 0.05,
+    ) -> None:
+        """Each dial is answered so many seconds `after` it began."""
         end = self.now + seconds
         while self.now < end:
-            before, self.now = self.now, self.now + 0.05
+            before, self.now = self.now, self.now + step
             for node, world in self.worlds.items():
                 dials = world.due(self.now, 1000)
                 self.dials += [(node, dial) for dial in dials]
-                world.record([(dial, answer(dial, self.now)) for dial in dials], self.now)
+                flying = self._flying.setdefault(node, [])
+                flying += dials
+                done = [dial for dial in flying if dial.at + after <= self.now]
+                self._flying[node] = [dial for dial in flying if dial.at + after > self.now]
+                world.record([(dial, answer(dial, self.now)) for dial in done], self.now)
                 if int(before) != int(self.now):
                     world.tick(self.now)
-                world.judge(self.now)
+                self.turns += [(node, turn) for turn in world.judge(self.now)]
 
     def sources(self, address: str) -> set[str]:
         return {node for node, dial in self.dials if dial.edge.address == address}
@@ -140,13 +157,54 @@ def test_both_families_of_a_dual_stack_service_share_its_cap() -> None:
     assert cluster.most_within(30.0, per_port=True) <= 2 * 30 * 1.2
 
 
-def test_failures_are_confirmed_within_the_caps() -> None:
+def test_failures_are_confirmed_at_the_rate_of_close_watching_and_then_dialed_as_usual() -> None:
     cluster = Cluster(30)
     cluster.serve(slice_of(*PODS))
-    cluster.run(60, lambda dial, now: REFUSED)
+    cluster.run(60)
+    failed = cluster.now
+    cluster.run(120, lambda dial, now: REFUSED)
 
-    assert cluster.most_within(30.0) <= 2 * 30 * 1.2
-    assert cluster.most_within(30.0, per_port=True) <= 2 * 30 * 1.2
+    for per_port in (False, True):
+        assert cluster.most_within(1.0, per_port=per_port) <= 20
+        assert cluster.most_within(120.0, per_port=per_port) <= 2 * 120 * 1.1 + 2 * 30
+    books = [book for world in cluster.worlds.values() for _, book in world.books()]
+    found = Counter(book.judgement.verdict for book in books)
+    assert set(found) <= {Verdict.NOT_LISTENING, Verdict.ENDPOINT_DOWN}
+    assert found[Verdict.NOT_LISTENING] >= 25  # where two of the four are dialed, as the cap has it
+    assert max(book.judged_since - failed for book in books) < 20
+
+
+@pytest.mark.slow
+def test_of_a_hundred_daemons_all_that_can_tell_call_a_blackhole_one_within_45_seconds() -> None:
+    """Each dials its own two or so of the ten pods and needs three dials of 4 s for each; where it
+    dials none or one of them, it cannot know. None takes it for a bad pod on its way."""
+    cluster = Cluster(100)
+    cluster.serve(slice_of(*(endpoint(f"10.0.0.{i}", node=f"node-{i}") for i in range(1, 11))))
+    cluster.run(60, step=0.1)
+    dialed = {
+        node
+        for node, world in cluster.worlds.items()
+        if sum(len(list(book.of_kind(Kind.ENDPOINT))) >= 2 for _, book in world.books())
+    }
+    failed = cluster.now
+    cluster.turns = []
+    cluster.run(45, lambda dial, now: TIMEOUT, after=4.0, step=0.1)
+    told = {(node, turn.new.verdict) for node, turn in cluster.turns if turn.at > failed}
+
+    assert len(dialed) > 50
+    assert {(node, v) for node, v in told if node in dialed} == {
+        (node, Verdict.BLACKHOLED) for node in dialed
+    }
+
+
+def test_an_edge_that_goes_up_and_down_gets_no_more_than_twice_its_cap() -> None:
+    cluster = Cluster(30)
+    cluster.serve(slice_of(*PODS))
+    turn = count()
+    cluster.run(120, lambda dial, now: REFUSED if next(turn) % 2 else CONNECTED)
+
+    assert cluster.most_within(60.0) <= 2 * 2 * 60
+    assert cluster.most_within(60.0, per_port=True) <= 2 * 2 * 60
 
 
 @pytest.mark.parametrize("daemons", [1, 4, 30])

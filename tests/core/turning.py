@@ -29,12 +29,17 @@ EDIT = Change(90.0, ChangeKind.SERVICE_EDIT, "shop", "Service shop/web", "target
 
 @dataclass
 class Desk:
-    """Incidents with their clock: what each port's verdict is, and what was told."""
+    """Incidents with their clock: what each port's verdict is, and what was told. `known` is the
+    change that explains what fails of `web` alone, `sure_after` are the seconds from the first
+    failed dial to a verdict."""
 
     now: float = 100.0
     quiet: float = QUIET
     judgements: dict[PortKey, Judgement] = field(default_factory=dict)
     told: list[tuple[str, str]] = field(default_factory=list)
+    known: Change | None = EDIT
+    sure_after: float = 6.0
+    asked: list[tuple[float, Verdict]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.incidents = Incidents("node-a", self, quiet_seconds=self.quiet)
@@ -49,8 +54,12 @@ class Desk:
         held = self.judgements.get(key)
         return (f"look at {key.service}: {held.verdict}",) if held else ()
 
-    def change(self, key: PortKey, at: float) -> Change | None:
-        return EDIT if key == WEB else None
+    def began(self, incident: Incident) -> float:
+        return incident.opened - self.sure_after
+
+    def change(self, incident: Incident) -> Change | None:
+        self.asked.append((incident.opened, incident.judgement.verdict))
+        return self.known if incident.lead == WEB and incident.services == 1 else None
 
     def turn(self, key: PortKey, new: Judgement) -> "Desk":
         old, self.judgements[key] = self.judgements.get(key, NOT_JUDGED), new

@@ -21,6 +21,8 @@ class Said:
         self.verdict = "healthy"
         self.invalid: dict[tuple[str, str], float] = {}
         self.rollouts: list[dict[str, Any]] = []
+        self.told: list[dict[str, Any]] = []
+        self.phases = [{"rollout": 2, "steady": 1}, {"rollout": 5, "steady": 1}]
 
     def becomes(self, verdict: str) -> None:
         self.verdict = verdict
@@ -36,10 +38,16 @@ class Said:
     async def invalid_targets(self) -> Mapping[tuple[str, str], float]:
         return self.invalid
 
+    async def reports(self, workload: str) -> list[dict[str, Any]]:
+        return [told for told in self.told if told["workload"] == workload]
+
+    async def refused(self, namespace: str) -> dict[str, int]:
+        return self.phases.pop(0)
+
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("POLL", "FIND_SECONDS", "HEAL_SECONDS"):
+    for name in ("POLL", "FIND_SECONDS", "HEAL_SECONDS", "REPORT_SECONDS"):
         monkeypatch.setattr(play, name, {"POLL": 0.01}.get(name, 0.1))
     monkeypatch.setitem(PACE, "settle", "0")
 
@@ -51,7 +59,12 @@ async def cluster() -> AsyncIterator[Cluster]:
 
 
 async def played(
-    cluster: Cluster, daemon: Said, injected: str, healed: str = "healthy", *expects: str
+    cluster: Cluster,
+    daemon: Said,
+    injected: str,
+    healed: str = "healthy",
+    *expects: str,
+    rolls: str | None = None,
 ) -> tuple[Score, list[tuple[str, str]]]:
     """The score of a scenario that makes the daemon say these, and what was told meanwhile."""
 
@@ -64,12 +77,12 @@ async def played(
     async def heal(cluster: Cluster, options: Options) -> None:
         daemon.becomes(healed)
 
-    scenario = Scenario("test", "a story", lambda options: expects, nothing, inject, heal)
+    scenario = Scenario("test", "a story", lambda options: expects, nothing, inject, heal, rolls)
     told: list[tuple[str, str]] = []
     player = Player(
         cluster,
         cast("Watched", daemon),
-        Options(),
+        Options(proxy_lag=0),
         Scene(),
         lambda kind, line: told.append((kind, line)),
     )
@@ -126,6 +139,46 @@ async def test_an_address_in_a_workload_is_read_off_the_metrics(cluster: Cluster
 
     assert score.passed
     assert score.found == [expected]
+
+
+ROLLED = {"workload": "Deployment demo-app/web", "outcome": "complete"}
+
+
+def rolling() -> Said:
+    """One that has seen the rollout end."""
+    daemon = Said()
+    daemon.rollouts = [ROLLED]
+    return daemon
+
+
+async def test_a_rollout_comes_with_its_report_and_the_phases_of_what_was_refused(
+    cluster: Cluster,
+) -> None:
+    daemon = rolling()
+    daemon.told = [ROLLED, {**ROLLED, "workload": "another"}]
+
+    score, _ = await played(cluster, daemon, "healthy", rolls="Deployment demo-app/web")
+
+    assert score.passed
+    assert (score.document()["rollouts"], score.document()["refused"]) == ([ROLLED], {"rollout": 3})
+
+
+async def test_a_refusal_that_is_filed_as_steady_is_a_false_alarm(cluster: Cluster) -> None:
+    daemon = rolling()
+    daemon.told, daemon.phases = [ROLLED], [{}, {"steady": 4}]
+
+    score, _ = await played(cluster, daemon, "healthy", rolls="Deployment demo-app/web")
+
+    assert not score.passed
+    assert score.false == ["4 dials refused by the rollout are filed as steady"]
+
+
+@pytest.mark.slow
+async def test_a_report_that_does_not_come_is_missed(cluster: Cluster) -> None:
+    score, told = await played(cluster, rolling(), "healthy", rolls="Deployment demo-app/web")
+
+    assert ("missed", "the report of the rollout of Deployment demo-app/web") in told
+    assert not score.passed
 
 
 async def test_the_document_has_the_shape_that_scripts_read() -> None:

@@ -8,7 +8,8 @@ import pytest
 import pytest_asyncio
 
 from probe.core.kube import OPT_OUT
-from probe.core.schedule import rank
+from probe.core.schedule import leaders, rank
+from probe.core.suspects import HEARD_LATE
 from tests.cluster.cluster import Cluster
 from tests.real.manifests import Manifest, deployment, service
 from tests.real.told import EVERY, QUICK, Told
@@ -22,6 +23,8 @@ pytestmark = [
 
 SPACE = "incidents"
 NODES = ("node1", "node2")
+PORT = 9797
+"""Where each daemon listens, on its node's own network: they ask each other there."""
 
 
 def told_first_by(node: str, prefix: str) -> str:
@@ -80,7 +83,8 @@ async def pair(cluster: Cluster) -> AsyncIterator[Pair]:
             await cluster.connects(name, space=SPACE, node=node)
     one, two = cluster.nodes
     peers = ("--peers", f"{SPACE}/daemons")
-    flags = ("--namespaces", SPACE, "--vantage", "host", "--linger", "0", *peers, *QUICK)
+    listen = ("--listen", f"0.0.0.0:{PORT}")
+    flags = ("--namespaces", SPACE, "--vantage", "host", "--linger", "0", *peers, *listen, *QUICK)
     kubeconfig = cluster.inner_kubeconfig
     async with (
         one.inside.daemon(kubeconfig, *flags, node=one.name) as first,
@@ -108,6 +112,7 @@ def _objects() -> list[Manifest]:
             "kind": "EndpointSlice",
             "metadata": {"name": "daemons", "labels": {"kubernetes.io/service-name": "daemons"}},
             "addressType": "IPv4",
+            "ports": [{"name": "http", "port": PORT, "protocol": "TCP"}],
             "endpoints": endpoints,
         },
     ]
@@ -118,7 +123,8 @@ async def test_what_both_see_one_of_them_tells(pair: Pair) -> None:
     await pair.agree(SHARED, "port_mismatch", "port_mismatch")
     (opened,) = await pair.events(SHARED, "PortMismatch")
     assert (opened["type"], opened["reportingInstance"]) == ("Warning", "node2")
-    assert "after service_edit by kubectl-patch: port 80: targetPort 8080 -> 8081" in opened["note"]
+    assert "after service_edit by kubectl-patch, " in opened["note"]
+    assert "failed: port 80: targetPort 8080 -> 8081; " in opened["note"]
     assert opened["note"].endswith("(seen from node node2)")
     described = await pair.cluster.kubectl("describe", "service", SHARED, "-n", SPACE)
     assert "PortMismatch" in described
@@ -130,6 +136,10 @@ async def test_what_both_see_one_of_them_tells(pair: Pair) -> None:
     assert (closed["type"], closed["reportingInstance"]) == ("Normal", "node2")
     assert len(await pair.events(SHARED, "PortMismatch")) == 1
     await until(lambda: is_over(pair), 90, every=EVERY)
+    for node in range(2):
+        (seen,) = await pair.incidents(node, SHARED)
+        assert seen["change"]["by"] == "kubectl-patch"
+        assert -HEARD_LATE <= seen["seconds_before"] < 60
 
 
 def to(port: int) -> tuple[str, str]:
@@ -157,3 +167,36 @@ async def test_what_only_one_sees_it_tells_and_says_so(pair: Pair) -> None:
     await pair.agree(LONELY, "healthy", "healthy")
     (closed,) = await pair.events(LONELY, "Recovered")
     assert closed["reportingInstance"] == "node1"
+
+
+async def test_a_pod_that_dies_with_no_change_is_blamed_on_nothing(pair: Pair) -> None:
+    (pod,) = await pair.cluster.pods("app=far", SPACE)
+    pod.faults.reset()
+    try:
+        await pair.agree(LONELY, "not_listening", "not_listening")
+        (opened,) = await pair.events(LONELY, "NotListening")
+        found = [(await pair.incidents(node, LONELY))[0] for node in range(2)]
+    finally:
+        pod.faults.heal()
+    assert [i["verdict"] for i in found] == ["not_listening"] * 2
+    assert [(i["change"], i["seconds_before"]) for i in found] == [(None, None)] * 2
+    assert "no known change of the ten minutes before explains it" in opened["note"]
+    await pair.agree(LONELY, "healthy", "healthy")
+
+
+async def test_a_rollout_is_told_once_on_its_deployment_as_both_saw_it(pair: Pair) -> None:
+    await pair.cluster.kubectl("rollout", "restart", "deployment/web", "-n", SPACE)
+    (teller,) = leaders(NODES, f"Deployment/{SPACE}/web", 1)
+
+    async def described() -> str:
+        found = await pair.cluster.kubectl("describe", "deployment", "web", "-n", SPACE)
+        return found if "edgeprobe.dev/probe" in found else ""
+
+    found = await until(described, 90, every=EVERY)
+    assert "ClusterIP dials failed, from 2 nodes" in found
+    assert f"(told by node {teller})" in found
+    told = [await daemon.json("/api/v1/rollouts") for daemon in pair.daemons]
+    assert [each["node"] for each in told if each["reports"]] == [teller]
+    (report,) = told[NODES.index(teller)]["reports"]
+    assert [share["node"] for share in report["nodes"]] == [*NODES]
+    assert report["silent"] == []

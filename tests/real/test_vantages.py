@@ -12,7 +12,7 @@ import yaml
 from tests.cluster.cluster import Cluster, RunningPod
 from tests.cluster.processes import ROOT
 from tests.real.manifests import Manifest, deployment, service
-from tests.running import Ended, probe, until
+from tests.running import KUBECTL, Ended, probe, until
 
 pytestmark = [
     *(pytest.mark.slow, pytest.mark.real, pytest.mark.timeout(300)),
@@ -39,10 +39,14 @@ def with_key() -> list[Manifest]:
     documents: list[Manifest] = list(
         yaml.safe_load_all((ROOT / "deploy" / "probe.yaml").read_text())
     )
-    (daemons,) = (each for each in documents if each["kind"] == "DaemonSet")
-    container = daemons["spec"]["template"]["spec"]["containers"][0]
-    container["env"].append({"name": "PROBE_API_KEY", "value": KEY})
-    return documents
+    secret = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "edgeprobe", "namespace": "edgeprobe"},
+        "stringData": {"api-key": KEY},
+    }
+    at = [each["kind"] for each in documents].index("DaemonSet")
+    return [*documents[:at], secret, *documents[at:]]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -149,6 +153,27 @@ async def test_a_daemon_that_does_not_answer_is_named_beside_the_others(
     assert seen_by(found.document) == {"node1"}
     assert found.document["silent"] == {"node2": "no answer within 5 s"}
     assert "node node2 does not answer: no answer within 5 s" in found.err
+
+
+async def test_a_rollout_is_watched_from_every_node(
+    cluster: Cluster, daemons: list[RunningPod]
+) -> None:
+    assert KUBECTL is not None
+    kubectl = (KUBECTL, "--kubeconfig", str(cluster.kubeconfig), "-n", SPACE)
+    watched = await probe(
+        *("watch", "deploy/web", "-n", SPACE, "-o", "json", "--max-failed", "1000000"),
+        *("--kubeconfig", str(cluster.kubeconfig)),
+        *("--", *kubectl, "rollout", "restart", "deployment/web"),
+        seconds=150,
+        PROBE_API_KEY=KEY,
+    )
+
+    assert watched.code == 0, watched.err
+    assert "asking the daemons on the nodes" in watched.err
+    record = watched.document
+    assert (record["outcome"], record["detail"]) == ("complete", "restarted")
+    assert [share["node"] for share in record["nodes"]] == ["node1", "node2"]
+    assert all(share["dials"] > 10 for share in record["nodes"])
 
 
 async def test_who_may_not_ask_is_told_what_is_missing_and_that_suffices(

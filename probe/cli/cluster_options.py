@@ -1,0 +1,63 @@
+"""Options that the commands share which ask a cluster, and what their values mean."""
+
+import re
+from typing import Annotated, Any
+
+import typer
+
+from probe.cli.failing import USAGE, fail
+from probe.settings import Settings, load
+
+DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
+"""As kubectl's --since takes it, and days."""
+
+Namespace = Annotated[
+    str | None,
+    typer.Option("--namespace", "-n", metavar="NAME", help="Namespace. Default: the context's."),
+]
+Vantage = Annotated[
+    str | None,
+    typer.Option(
+        "--from",
+        metavar="nodes|here|NODE",
+        help="Who dials: the daemons on the nodes, this machine, or one node's daemon. "
+        "Default: here if pods can be reached, else nodes.",
+    ),
+]
+Kubeconfig = Annotated[
+    str | None,
+    typer.Option(
+        "--kubeconfig",
+        metavar="FILE",
+        help="Kubeconfig file. Default: $KUBECONFIG, ~/.kube/config.",
+    ),
+]
+ContextName = Annotated[
+    str | None, typer.Option("--context", metavar="NAME", help="Context of the kubeconfig.")
+]
+Config = Annotated[
+    str | None, typer.Option("--config", metavar="FILE", help="YAML file with settings.")
+]
+
+
+def settings_of(flags: dict[str, Any], config: str | None) -> Settings:
+    """Dials from where it stands: a daemon's pod or node if it was told which, else a machine
+    that is none of the cluster's. Flags that are None were not given. Raises SettingsError."""
+    given = {name: value for name, value in flags.items() if value is not None}
+    settings = load(given, config)
+    return settings if settings.node_name else settings.model_copy(update={"vantage": "local"})
+
+
+def check_vantage(vantage: str | None) -> None:
+    """Ends the command where --from is there and says nothing."""
+    if vantage == "":
+        fail("--from is empty: write nodes, here or a node's name", USAGE)
+
+
+def duration(text: str, flag: str) -> float:
+    """A duration such as 90s or 1h30m in seconds; ends the command for anything else."""
+    found = DURATION.fullmatch(text)
+    if not text or found is None:
+        fail(f"{flag} {text!r}: write a duration such as 90s, 30m, 1h30m or 2d", USAGE)
+    days, hours, minutes, rest = (int(part or 0) for part in found.groups())
+    return float(((days * 24 + hours) * 60 + minutes) * 60 + rest)
