@@ -1,0 +1,85 @@
+"""Carries edits out: in place, leaving everything else as its author wrote it."""
+
+import os
+import tempfile
+from collections.abc import Iterable, Mapping
+from difflib import unified_diff
+from pathlib import Path
+
+from probe.lint.findings import Edit, Finding
+from probe.lint.sources import Position, Source
+
+
+class Unwritable(Exception):
+    """A file cannot be rewritten. A sentence for a person."""
+
+
+def fix(findings: Iterable[Finding], sources: Mapping[str, Source]) -> list[tuple[Source, str]]:
+    """The texts that change, with what they become. Edits that contradict each other, or do not
+    find what they replace, are left out."""
+    edits: dict[str, set[Edit]] = {}
+    for finding in findings:
+        if finding.edit is not None and finding.source in sources:
+            edits.setdefault(finding.source, set()).add(finding.edit)
+    fixed = []
+    for name, wanted in edits.items():
+        source = sources[name]
+        text = edited(source, wanted)
+        if text != source.text:
+            fixed.append((source, text))
+    return fixed
+
+
+def edited(source: Source, edits: Iterable[Edit]) -> str:
+    """The text after the edits."""
+    text, by_place = source.text, dict[int, set[Edit]]()
+    for edit in edits:
+        by_place.setdefault(source.offset(Position(edit.line, edit.column)), set()).add(edit)
+    end = len(text)
+    for begin in sorted(by_place, reverse=True):
+        edit, *others = by_place[begin]
+        after = begin + len(edit.old)
+        if not others and after <= end and text.startswith(edit.old, begin):
+            text = text[:begin] + edit.new + text[after:]
+            end = begin
+    return text
+
+
+def diff(source: Source, text: str) -> str:
+    """What changes, as `diff -u` says it."""
+    before, after = source.text.splitlines(keepends=True), text.splitlines(keepends=True)
+    lines = unified_diff(before, after, source.name, source.name)
+    return "".join(line if line.endswith("\n") else f"{line}\n" for line in lines)
+
+
+def write(source: Source, text: str) -> None:
+    """Replaces the file by the text at once, keeping its mode, owner and encoding. What a link
+    points to is rewritten, not the link. Raises Unwritable, also if the file was changed since
+    it was read."""
+    path = Path(os.path.realpath(source.name))
+    try:
+        before = source.text.encode(source.encoding, "surrogateescape")
+        if path.read_bytes() != before:
+            raise Unwritable(
+                f"{source.name}: it was changed meanwhile, or its encoding is not kept"
+            )
+        _replace(path, text.encode(source.encoding, "surrogateescape"))
+    except OSError as wrong:
+        raise Unwritable(f"{source.name}: {wrong.strerror}") from wrong
+
+
+def _replace(path: Path, content: bytes) -> None:
+    found = path.stat()
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            if os.geteuid() == 0:
+                os.fchown(file.fileno(), found.st_uid, found.st_gid)
+            os.fchmod(file.fileno(), found.st_mode & 0o7777)  # a change of owner drops setuid
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
