@@ -59,7 +59,7 @@ async def test_with_a_role_in_each_namespace_it_tells_what_is_wrong_there(
     await until(lambda: all_say("port_mismatch"), 90, every=EVERY)
 
     (found, *_) = [await asked(cluster, pod, "/api/v1/services") for pod in daemons]
-    assert {each["namespace"] for each in found["services"]} == {"default", "edgeprobe"}
+    assert {each["service"]["namespace"] for each in found["services"]} == {"default", "edgeprobe"}
     for pod in daemons:
         refused = [
             record["resource"]

@@ -1,0 +1,207 @@
+"""The chart and what is made from it: one source, and every value of it does something."""
+
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import yaml
+
+from deploy.manifests.__main__ import DEPLOY, OVERLAYS, VALUES, files
+from deploy.manifests.chart import CHART, documents, merged, render
+from probe.core import wire
+from probe.core.labels import Labels
+from probe.core.policies import Prober, Target, leaving_out, network_policy, own_addresses
+from probe.settings import Settings
+
+HELM = shutil.which("helm")
+SET_BY_THE_CHART = {"api_key", "namespaces", "node_name", "peers", "vantage"}
+OF_A_PERSON = {"context", "kubeconfig", "listen"}
+"""Settings of no use in a DaemonSet whose port is known to Services."""
+
+
+def one(kind: str, values: Mapping[str, Any] | None = None) -> Any:
+    (found,) = (each for each in documents(values) if each["kind"] == kind)
+    return found
+
+
+def pod(values: Mapping[str, Any] | None = None) -> Any:
+    return one("DaemonSet", values)["spec"]["template"]["spec"]
+
+
+def variables(values: Mapping[str, Any]) -> dict[str, Any]:
+    (container,) = pod(values)["containers"]
+    return {each["name"]: each.get("value", each.get("valueFrom")) for each in container["env"]}
+
+
+def test_the_files_are_those_that_the_generator_writes() -> None:
+    for name, text in files().items():
+        assert (DEPLOY / name).read_text() == text, name
+
+
+def paths(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    if isinstance(value, dict) and value:
+        for key in value:
+            yield from paths(value[key], (*path, key))
+    else:
+        yield path
+
+
+def test_the_schema_knows_the_values_and_only_those() -> None:
+    schema = json.loads((CHART / "values.schema.json").read_text())
+    values = yaml.safe_load((CHART / "values.yaml").read_text())
+
+    def known(part: Any) -> set[str]:
+        part = schema["definitions"][part["$ref"].split("/")[-1]] if "$ref" in part else part
+        return {*part.get("properties", ())}
+
+    assert known(schema) == {*values, "global"}
+    for name, value in values.items():
+        if inner := known(schema["properties"][name]):
+            assert inner == {*value}, name
+
+
+def test_the_chart_takes_every_setting_that_it_does_not_make_itself() -> None:
+    schema = json.loads((CHART / "values.schema.json").read_text())
+    names = schema["properties"]["settings"]["propertyNames"]["enum"]
+
+    assert {*names} == {*Settings.model_fields} - SET_BY_THE_CHART - OF_A_PERSON
+
+
+def test_every_value_is_used_and_explained() -> None:
+    text = (CHART / "values.yaml").read_text()
+    used = "".join(path.read_text() for path in (CHART / "templates").iterdir())
+    for path in paths(yaml.safe_load(text)):
+        name = ".".join(path[:2])
+        assert f".Values.{name}" in used or f".Values.{path[0]} " in used, path
+    for block in re.split(r"\n\n", text):
+        assert "#" in block, block
+
+
+def test_settings_become_variables() -> None:
+    found = variables({"settings": {"interval": 5, "events": False, "close": "rst"}})
+
+    assert (found["PROBE_INTERVAL"], found["PROBE_EVENTS"]) == ("5", "false")
+    assert found["PROBE_CLOSE"] == "rst"
+    assert "PROBE_VANTAGE" not in found
+
+
+def test_namespaces_take_a_role_in_each_and_in_its_own_and_nothing_for_the_cluster() -> None:
+    found = documents({"namespaces": ["a", "b"]})
+    roles = {d["metadata"]["namespace"] for d in found if d["kind"] == "Role"}
+    bound = {d["metadata"]["namespace"] for d in found if d["kind"] == "RoleBinding"}
+
+    assert roles == bound == {"a", "b", "edgeprobe"}
+    assert not any(d["kind"].startswith("Cluster") for d in found)
+    assert variables({"namespaces": ["a", "b"]})["PROBE_NAMESPACES"] == "a,b,edgeprobe"
+    assert variables({"namespaces": ["edgeprobe"]})["PROBE_NAMESPACES"] == "edgeprobe"
+
+
+def test_everything_is_in_the_release_s_namespace() -> None:
+    found = documents(None, "elsewhere")
+
+    assert {d["metadata"].get("namespace", "elsewhere") for d in found} == {"elsewhere"}
+    (binding,) = (d for d in found if d["kind"] == "ClusterRoleBinding")
+    assert binding["subjects"][0]["namespace"] == "elsewhere"
+
+
+def test_the_key_is_made_taken_or_left_to_who_makes_the_secret() -> None:
+    first, second = one("Secret")["data"]["api-key"], one("Secret")["data"]["api-key"]
+    assert first != second
+    assert one("Secret", {"apiKey": {"value": "k"}})["data"] == {"api-key": "aw=="}
+    for values, name, optional in (
+        ({}, "edgeprobe", False),
+        ({"apiKey": {"create": False}}, "edgeprobe", True),
+        ({"apiKey": {"existingSecret": "mine"}}, "mine", False),
+    ):
+        expected = {"name": name, "key": "api-key", "optional": optional}
+        assert variables(values)["PROBE_API_KEY"] == {"secretKeyRef": expected}
+    kinds = {d["kind"] for d in documents({"apiKey": {"existingSecret": "mine"}})}
+    assert "Secret" not in kinds
+
+
+def test_an_image_is_named_by_its_digest_or_else_by_its_tag() -> None:
+    about = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    digest = "sha256:" + 64 * "0"
+    for image, name in (
+        ({}, f"edgeprobe:{about['appVersion']}"),
+        ({"repository": "r.example/p", "tag": "1"}, "r.example/p:1"),
+        ({"tag": "1", "digest": digest}, f"edgeprobe@{digest}"),
+    ):
+        assert pod({"image": image})["containers"][0]["image"] == name
+
+
+LABELS = {"app.kubernetes.io/name": "edgeprobe"}
+
+
+@pytest.mark.parametrize(
+    ("namespace", "labels", "address", "admitted"),
+    [
+        ("edgeprobe", LABELS, "10.244.1.2", True),
+        ("monitoring", {"app": "prometheus"}, "10.244.1.3", True),
+        ("kube-system", {"component": "kube-apiserver"}, "10.0.0.7", True),
+        ("kube-system", {"component": "kube-apiserver"}, "10.0.0.8", False),
+        ("edgeprobe", {"app": "web"}, "10.244.1.4", False),
+        ("demo-app", LABELS, "10.244.1.5", False),
+    ],
+)
+def test_its_policy_admits_the_daemons_prometheus_and_the_api_servers(
+    namespace: str, labels: dict[str, str], address: str, admitted: bool
+) -> None:
+    made = one("NetworkPolicy", {"networkPolicy": {"enabled": True, "apiServers": ["10.0.0.7/32"]}})
+    policy = network_policy(msgspec.json.decode(json.dumps(made), type=wire.NetworkPolicy))
+    space = Labels({"kubernetes.io/metadata.name": namespace})
+    prober = Prober(namespace, space, Labels(labels), own_addresses([address]))
+
+    left_out_by = leaving_out([policy], Target(Labels(LABELS), 9797, ("http",)), prober)
+
+    assert left_out_by == (() if admitted else ("edgeprobe",))
+    assert made["spec"]["policyTypes"] == ["Ingress"]
+
+
+def test_the_chart_takes_along_the_alerts_and_every_dashboard() -> None:
+    on = {name: {"enabled": True} for name in ("dashboards", "prometheusRule")}
+    rules = yaml.safe_load((DEPLOY / "alerts" / "rules.yaml").read_text())
+    dashboards = {path.name: path.read_text() for path in (DEPLOY / "dashboards").glob("*.json")}
+
+    assert one("PrometheusRule", on)["spec"] == rules
+    maps = [d for d in documents(on) if d["kind"] == "ConfigMap"]
+    assert {name: text for each in maps for name, text in each["data"].items()} == dashboards
+
+
+@pytest.mark.parametrize("overlay", [None, *OVERLAYS])
+def test_helm_makes_the_same(overlay: str | None, tmp_path: Path) -> None:
+    if HELM is None:
+        pytest.skip("helm is not in $PATH, and no package helps")
+    values = merged(VALUES, OVERLAYS[overlay]) if overlay else VALUES
+    file = tmp_path / "values.yaml"
+    file.write_text(yaml.safe_dump(values))
+    made = subprocess.run(
+        [HELM, "template", "edgeprobe", str(CHART), "-n", "edgeprobe", "-f", str(file)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    helm = [each for each in yaml.safe_load_all(made.stdout) if each]
+
+    assert by_name(helm) == by_name(documents(values))
+
+
+def by_name(found: list[dict[str, Any]]) -> dict[tuple[str, ...], Any]:
+    return {
+        (each["kind"], each["metadata"].get("namespace", ""), each["metadata"]["name"]): each
+        for each in found
+    }
+
+
+def test_the_notes_say_how_to_ask_the_daemons() -> None:
+    notes = render({"apiKey": {"existingSecret": "mine"}}, "elsewhere")["NOTES.txt"]
+
+    assert "PROBE_PEERS=elsewhere/edgeprobe" in notes
+    assert "get secret mine" in notes
