@@ -268,7 +268,7 @@ async def mirroring(
             await asyncio.gather(running, return_exceptions=True)
 
 
-async def until(condition: Callable[[], bool], seconds: float = 5.0) -> None:
+async def until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
     """Waits for the condition; fails after so many seconds."""
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110 - whatever is waited for has no event of its own

@@ -143,7 +143,7 @@ async def running(*arguments: str, **env: str) -> AsyncIterator[Running]:
         if process.returncode is None:
             process.terminate()
         try:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 await process.wait()
         except TimeoutError:
             process.kill()

@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import json
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from probe.core.kube import SERVICES, Listed
 from probe.reflector import ApiError, Unreachable
 from tests.hostile import (
+    QUICK,
     Answer,
     Server,
     broken_off,
@@ -209,7 +211,11 @@ async def test_an_item_over_the_limit_keeps_its_last_form(tmp_path: Path) -> Non
     server = Server(
         [page([service("huge", port=99)]), huge(head, tail, 20 * 2**20)], [GONE, stream()]
     )
-    async with serving(server), mirroring(server.url, tmp_path) as (picture, reflector):
+    patient = replace(QUICK, page=20.0, listing=30.0)
+    async with (
+        serving(server),
+        mirroring(server.url, tmp_path, limits=patient) as (picture, reflector),
+    ):
         await until(lambda: picture.lists == 2)
 
         assert picture.names == {"a", "b", "huge"}

@@ -35,7 +35,7 @@ async def watching(*arguments: str) -> AsyncIterator[asyncio.subprocess.Process]
         if process.returncode is None:
             process.send_signal(signal.SIGINT)
         try:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 await process.wait()
         except TimeoutError:
             process.kill()

@@ -59,7 +59,7 @@ class Zones:
         with dialing:
             dialing.setblocking(False)
             loop = asyncio.get_running_loop()
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 await loop.sock_connect(dialing, (address, 80))
                 await loop.sock_sendall(dialing, b"GET / HTTP/1.1\r\n\r\n")
                 said = await loop.sock_recv(dialing, 1000)  # so little comes in one piece

@@ -48,7 +48,7 @@ async def sandbox(*manifests: Obj, **options: Any) -> AsyncIterator[Cluster]:
     async with Cluster(**{"start_delay": 0.02, "serve_api": False} | options) as cluster:
         for manifest in manifests:
             cluster.apply(manifest)
-        await cluster.settled()
+        await cluster.settled(within=60)
         yield cluster
 
 

@@ -70,7 +70,7 @@ class Kubectl:
             env={"HOME": str(self.home), "KUBECONFIG": str(self.home / "config")},
         )
         try:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 output, _ = await process.communicate(stdin.encode())
         except TimeoutError:
             process.kill()
@@ -340,7 +340,7 @@ async def test_it_watches(kubectl: Kubectl) -> None:
     )
     assert watch.stdout is not None
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             lines = [(await watch.stdout.readline()).split()[:2] for _ in range(2)]
             await kubectl("label", "svc", "web", "a=b")
             lines.append((await watch.stdout.readline()).split()[:2])

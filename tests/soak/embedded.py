@@ -119,6 +119,9 @@ class Embedded:
     async def start_api(self) -> None:
         await self._gate.open()
 
+    async def proxies_follow(self) -> dict[str, float]:
+        return dict.fromkeys(self.nodes, 0.0)  # they hear of a change when it is made
+
     async def evict(self, pod: str) -> None:
         raise NotImplementedError  # it has no evictions and no budgets
 

@@ -59,6 +59,10 @@ class Ground(Protocol):
 
     async def start_proxy(self, node: str) -> None: ...
 
+    async def proxies_follow(self) -> dict[str, float]:
+        """Changes something, and gives by node how many seconds its proxy took to have it, as its
+        rules in the kernel tell."""
+
     async def evict(self, pod: str) -> None:
         """As `kubectl drain` does; it may be gone already."""
 

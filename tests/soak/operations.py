@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any
 
+from probe.core.ledger import PROXY_SYNC
 from tests.cluster.api import MERGE
 from tests.running import until
 from tests.soak.client import AGAIN, Object, Trouble
@@ -20,6 +21,10 @@ Act = Callable[[Rig, random.Random, str], Awaitable[None]]
 WITH_REPLICAS = tuple(name for name in DRAINING if SHAPES[name].kind != "DaemonSet")
 NAMED = ("internal", "api", "multi")
 """Services whose ports have names: those of others would have to get one beside a second port."""
+
+TOLD_WITHIN = 40.0
+"""Seconds after which no failure is told any more that a proxy caused before it followed: those for
+which failures are laid to a removal (30), and an interval in which they are confirmed."""
 
 API_SERVICES = frozenset({"kubernetes", "external"})
 """Services that lead to the API server."""
@@ -160,10 +165,27 @@ async def restart_api(rig: Rig, chance: random.Random, _: str) -> None:
         told = frozenset({"proxy_stale", "endpoint_down", "blackholed"})
         excuse = Excuse("the API server is away", told, rig.now(), API_SERVICES)
         rig.turns.excuses.append(excuse)
+        stale = frozenset({"proxy_stale", "drain_race"})
+        behind = {
+            node: Excuse("its kube-proxy is behind", stale, rig.now(), nodes=frozenset({node}))
+            for node in rig.nodes
+        }
+        rig.turns.excuses.extend(behind.values())
         await rig.ground.stop_api()
         await pause(chance, 0, 5)
         await rig.ground.start_api()
         excuse.until = rig.now() + 15
+        await _proxies_follow(rig, behind)
+
+
+async def _proxies_follow(rig: Rig, behind: dict[str, Excuse]) -> None:
+    """Their watches come back from a back-off of up to 30 s (client-go's reflector): until then
+    they really are stale and send to pods that are gone. Read off their rules, not assumed."""
+    began = rig.now()
+    for node, seconds in (await rig.ground.proxies_follow()).items():
+        rig.say(f"{rig.now():7.1f} kube-proxy of {node} followed after {seconds:.1f} s")
+        told = TOLD_WITHIN if seconds > PROXY_SYNC else 0.0
+        behind[node].until = began + seconds + told
 
 
 async def restart_daemons(rig: Rig, chance: random.Random, _: str) -> None:

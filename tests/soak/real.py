@@ -1,7 +1,9 @@
 """Real Kubernetes, and the DaemonSet as it is shipped."""
 
+import asyncio
 import contextlib
 import json
+import re
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,9 +18,10 @@ from tests.cluster.network import CONTROL_PLANE
 from tests.cluster.node import Node
 from tests.cluster.processes import ROOT
 from tests.cluster.relay import Relay
+from tests.namespaces import inside, run
 from tests.running import total
 from tests.soak import shop
-from tests.soak.client import Client, Object
+from tests.soak.client import AGAIN, Client, Object
 from tests.soak.ground import Strike
 from tests.soak.logs import Logs
 
@@ -26,6 +29,15 @@ SPACE = "edgeprobe"
 SHIPPED = ROOT / "deploy" / "probe.yaml"
 
 ANSWER_SECONDS = 5.0
+
+CANARY = "canary"
+"""A Service that nobody dials, to see by its port when a proxy follows."""
+
+RULES = {
+    "iptables": ("iptables-save",),
+    "nftables": ("nft", "list", "table", "ip", "kube-proxy"),
+}
+"""By mode of kube-proxy, the command that lists its rules."""
 
 
 class Real:
@@ -44,6 +56,7 @@ class Real:
         self._relays: dict[str, Relay] = {}
         self._dials: dict[str, float] = {}
         self._struck: dict[str, RunningPod] = {}
+        self._flights = 0
 
     @property
     def name(self) -> str:
@@ -64,7 +77,17 @@ class Real:
             await self.client.create(budget)
         await shop.set_up(self.client, CONTROL_PLANE, 6443)
         await self._cluster.apply(*self._manifests(), space=SPACE)
+        await self.client.create(self._canary())
         await self._daemons_stand()
+
+    def _canary(self) -> Object:
+        annotations = {"edgeprobe.dev/probe": "false"}
+        return {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": {"name": CANARY, "annotations": annotations},
+            "spec": {"ports": [self._canary_port]},
+        }
 
     def _manifests(self) -> Iterator[Object]:
         """As shipped, but for the interval, and for telling each turn: those that are part of an
@@ -150,6 +173,30 @@ class Real:
 
     async def start_proxy(self, node: str) -> None:
         self._node(node).proxy.start()
+
+    async def proxies_follow(self) -> dict[str, float]:
+        began = asyncio.get_running_loop().time()
+        self._flights += 1
+        await self.client.patch("Service", CANARY, {"spec": {"ports": [self._canary_port]}})
+        found = await asyncio.gather(*map(self._follows, self._cluster.nodes))
+        return {node.name: at - began for node, at in zip(self._cluster.nodes, found, strict=True)}
+
+    @property
+    def _canary_port(self) -> Object:
+        return {"name": "flown", "port": 50_000 + self._flights}
+
+    async def _follows(self, node: Node) -> float:
+        """When that node's rules name the canary's port."""
+        port, command = str(self._canary_port["port"]), RULES[self._cluster.mode]
+
+        def there() -> bool:
+            with inside(node.namespace):
+                return port in re.findall(r"\b\d+\b", run(*command))
+
+        while True:
+            if await asyncio.to_thread(there):
+                return asyncio.get_running_loop().time()
+            await asyncio.sleep(AGAIN)
 
     async def evict(self, pod: str) -> None:
         """Waits for budgets: the client asks again after a 429."""
