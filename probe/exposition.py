@@ -161,9 +161,11 @@ def rollouts(mirror: Mirror, node: str, *, openmetrics: bool) -> Iterator[str]:
     text = "preStop sleep that would have avoided the failures of the last rollout with any."
     yield _head(name, "gauge", text)
     for workload, seconds in drains.items():
-        yield f"{name}{{{_workload(node, workload)}}} {seconds}\n"
+        if seconds is not None:  # no drain is told where nobody saw the end of the failures
+            yield f"{name}{{{_workload(node, workload)}}} {seconds}\n"
     name = "edgeprobe_rollout_failed_dials_total"
-    yield _head(name, "counter", "ClusterIP dials that failed during rollouts.", openmetrics)
+    text = "ClusterIP dials that failed during rollouts; several of one Service each count them."
+    yield _head(name, "counter", text, openmetrics)
     for (workload, service, result), count in list(mirror.rollout_failures.items()):
         labels = f'{_workload(node, workload)},service="{_escape(service)}",result="{result}"'
         yield f"{name}{{{labels}}} {count}\n"

@@ -195,9 +195,11 @@ class Reporter:
 
         ended = min(rollout.ended or inf for rollout in rollouts)
         query = {"since": f"{self._loop.time() - ended + SINCE_SECONDS:.0f}"}
-        if len(rollouts) == 1:
-            kind, namespace, name = rollouts[0].workload
-            query |= {"namespace": namespace, "workload": f"{kind}/{name}"}
+        if len(namespaces := {rollout.workload[1] for rollout in rollouts}) == 1:
+            query |= {"namespace": namespaces.pop()}
+        if len(workloads) == 1:
+            kind, _, name = rollouts[0].workload
+            query |= {"workload": f"{kind}/{name}"}
         key = self._settings.api_key
         return await peers.ask(daemons, PATH, query, key=key, take=read)
 
@@ -220,7 +222,8 @@ class Reporter:
         silent = {*self._world.nodes} - {self._world.config.node} - daemons.keys()
         silent |= {*await self._ask(daemons, rollouts, take)}
         for rollout, records in zip(rollouts, found, strict=True):
-            self._publish(rollout, rollout_reports.merged(records) | {"silent": sorted(silent)})
+            whole = rollout_reports.merged(records, own=records[0])
+            self._publish(rollout, whole | {"silent": sorted(silent)})
             await asyncio.sleep(0)
 
     def _publish(self, rollout: Rollout, found: Json) -> None:

@@ -167,53 +167,104 @@ class Incident(msgspec.Struct, kw_only=True):
 Failed = dict[Result, Count]
 
 
-class Share(msgspec.Struct):
-    """What one node saw of a rollout."""
+Text = Annotated[str, Meta(max_length=1000)]
+"""Longer than any name (a node's has 253 characters at most) with its kind and namespace."""
 
-    node: str
+Lag = Annotated[float, Meta(ge=0, le=3600)]
+"""Seconds; a failure is laid to a removal for a minute at most (rollouts.REMOVAL_WINDOW)."""
+
+Duration = Annotated[float, Meta(ge=0, le=1e9)]
+
+LONGEST = 3600
+"""Seconds past which neither an error bar nor a drain tells more. Arbitrary."""
+
+DETAIL_MAX = 1000
+"""Characters of what a rollout changed: they go into log lines, which have 16 KiB. Arbitrary."""
+
+LISTED = 10_000
+"""Of anything: twice the nodes that a cluster may have (Kubernetes: large clusters)."""
+
+
+def _pairs(told: "Share | Rollout") -> None:
+    """Raises ValueError for what is known only in part: a lag has an error bar."""
+    if (told.removal_lag_seconds is None) != (told.removal_lag_error_seconds is None):
+        raise ValueError("a removal lag without its error bar, or one without a lag")
+    if told.censored and told.removal_lag_seconds is None:
+        raise ValueError("no removal lag, and it was cut off")
+    told.removal_lag_error_seconds = _bounded(told.removal_lag_error_seconds)
+    told.shortest_window_seconds = _bounded(told.shortest_window_seconds)
+
+
+def _bounded(seconds: float | None) -> float | None:
+    return None if seconds is None else min(seconds, LONGEST)
+
+
+class Share(msgspec.Struct):
+    """What one node saw of a rollout. What is absurdly long is cut."""
+
+    node: Text
     dials: Count
     failed: Failed
-    removal_lag_seconds: Seconds | None
-    removal_lag_error_seconds: Seconds | None
-    shortest_window_seconds: Seconds | None
+    removal_lag_seconds: Lag | None
+    removal_lag_error_seconds: Duration | None
+    shortest_window_seconds: Duration | None
+    unconfirmed: Count = 0
+    censored: bool = False
+
+    def __post_init__(self) -> None:
+        _pairs(self)
 
 
 class Template(msgspec.Struct):
-    pre_stop_seconds: int | None
+    pre_stop_seconds: Annotated[int, Meta(ge=-1, le=2**53)] | None
     termination_grace_period_seconds: Count
     readiness_probe: bool | None
-    containers: list[str]
-    ports: list[Number]
+    containers: Annotated[list[Name], Meta(max_length=LISTED)]
+    ports: Annotated[list[Number], Meta(max_length=LISTED)]
 
 
 class Rollout(msgspec.Struct, kw_only=True):
-    """A record of core/rollout_reports.py."""
+    """A record of core/rollout_reports.py, with all that merging takes for granted: it is known
+    together or not at all. What is absurdly long is cut."""
 
-    workload: str
+    workload: Text
     detail: str
-    by: str | None
-    managed: str
-    services: list[Name]
+    by: Text | None
+    managed: Text
+    services: Annotated[list[Name], Meta(max_length=LISTED)]
     started: Moment
     ended: Moment | None
-    outcome: str
-    seconds: Seconds | None
+    outcome: Text
+    seconds: Duration | None
     dials: Count
     failed: Failed
     failed_new: Failed
     first_failure: Moment | None
     last_failure: Moment | None
-    longest_gap_seconds: Seconds
-    removal_lag_seconds: Seconds | None
-    removal_lag_error_seconds: Seconds | None
-    shortest_window_seconds: Seconds | None
+    longest_gap_seconds: Duration
+    removal_lag_seconds: Lag | None
+    removal_lag_error_seconds: Duration | None
+    shortest_window_seconds: Duration | None
     recommended_drain_seconds: Count | None
     template: Template
-    advice: list[str]
-    silent: list[str] = []
-    nodes: list[Share]
+    advice: Annotated[list[str], Meta(max_length=LISTED)]
+    silent: Annotated[list[Text], Meta(max_length=LISTED)] = []
+    nodes: Annotated[list[Share], Meta(max_length=LISTED)]
+    unconfirmed: Count = 0
+    censored: bool = False
 
     def __post_init__(self) -> None:
+        _pairs(self)
+        if (self.ended is None) != (self.seconds is None):
+            raise ValueError("an end without a duration, or a duration without an end")
+        times = {self.first_failure is None, self.last_failure is None}
+        if times != {not any(self.failed.values())}:
+            raise ValueError("failures without their times, or times without failures")
+        if self.censored and not any(share.censored for share in self.nodes):
+            raise ValueError("the removal lag was cut off on no node")
+        self.detail = self.detail[:DETAIL_MAX]
+        if self.recommended_drain_seconds is not None:
+            self.recommended_drain_seconds = min(self.recommended_drain_seconds, LONGEST)
         self.started = _utc(self.started)
         self.ended = self.ended and _utc(self.ended)
         self.first_failure = self.first_failure and _utc(self.first_failure)

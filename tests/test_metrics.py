@@ -233,6 +233,19 @@ def test_a_rollout_shows_while_it_runs_and_its_advice_while_its_workload_stands(
     assert value(gone, "recommended_drain_seconds", **of) is None
 
 
+def test_a_rollout_whose_failures_nobody_saw_end_shows_no_drain() -> None:
+    story = Story().listed([service()], [slice_of("10.0.0.1")], [workload()])
+    for image, censored in (("app:2", False), ("app:3", True)):
+        story.store(workload(image=image, complete=False))
+        found = story.world.mirror.rollouts[ROLLOUT]
+        found.saw_lag(10.2, 0.5)
+        found.censored = censored
+        story.store(workload(image=image))
+        story.run(60)
+
+    assert value(read(page(story)), "recommended_drain_seconds") is None
+
+
 def in_slices(story: Story) -> Iterator[bytes]:
     """The page, with a turn for others after each piece of it."""
     looks = itertools.count()

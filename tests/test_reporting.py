@@ -87,8 +87,31 @@ async def test_many_that_end_at_once_take_one_question_to_each_daemon(
         reports = await desk.reports(len(names))
 
     assert len(names) > 5
-    assert [set(query) for query in asked] == [{"since"}]
+    assert [set(query) for query in asked] == [{"since", "namespace"}]
     assert all(len(report["nodes"]) == 2 for report in reports)
+
+
+async def test_of_several_namespaces_everything_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[dict[str, str]] = []
+    name = named("a", "b", first="a")
+    elsewhere = next(
+        n
+        for n in (f"shop-{i}" for i in range(99))
+        if leaders("ab", f"Deployment/{n}/web", 1) == ["a"]
+    )
+
+    async def answer(request: web.Request) -> web.Response:
+        asked.append(dict(request.query))
+        return web.json_response(daemon_of("b"))
+
+    async with reporting_with(tmp_path, monkeypatch, {"b": answer}) as desk:
+        desk.ends(name)
+        desk.ends("web").workload = ("Deployment", elsewhere, "web")
+        await desk.reports(2)
+
+    assert [set(query) for query in asked] == [{"since"}]
 
 
 async def test_one_is_asked_for_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -148,7 +171,10 @@ async def test_of_many_that_another_daemon_told_of_it_is_asked_once(
         (report,) = await desk.reports()
 
     assert report["workload"].endswith(theirs[0])
-    assert [set(query) for query in asked] == [{"since"}, {"since", "namespace", "workload"}]
+    assert [set(query) for query in asked] == [
+        {"since", "namespace"},
+        {"since", "namespace", "workload"},
+    ]
 
 
 @pytest.mark.parametrize("silent", [True, False])

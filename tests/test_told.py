@@ -4,7 +4,10 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from probe.core import rollout_reports
 from probe.told import Document, Gathered, Incident, Rollouts, Unreadable, read, records
 from tests.core.test_rollout_reports import WEB, rollout
 from tests.core.test_rollout_reports import told as record
@@ -207,11 +210,83 @@ async def test_what_is_no_list_of_records_is_not_read(wrong: dict[str, Any]) -> 
         {"nodes": [{}]},
         {"services": ["../web"]},
         {"template": {}},
+        {"seconds": None},
+        {"ended": None},
+        {"seconds": -1.0},
+        {"failed": {"refused": 2}},
+        {"first_failure": TIME},
+        {"last_failure": TIME},
+        {"removal_lag_seconds": 2.0},
+        {"removal_lag_error_seconds": 2.0},
+        {"removal_lag_seconds": -1.0, "removal_lag_error_seconds": 2.0},
+        {"removal_lag_seconds": 1e6, "removal_lag_error_seconds": 2.0},
+        {"nodes": [record()["nodes"][0] | {"removal_lag_seconds": 2.0}]},
+        {"nodes": [record()["nodes"][0] | {"censored": True}]},
+        {"censored": True, "removal_lag_seconds": 2.0, "removal_lag_error_seconds": 2.0},
+        {"outcome": "x" * 1001},
+        {"services": ["web"] * 10_001},
     ],
-    ids=str,
+    ids=lambda wrong: str(wrong)[-60:],
 )
 def test_what_is_no_record_of_a_rollout_is_not_read(wrong: dict[str, Any]) -> None:
     written = {"node": "a", "rollouts": [record() | wrong], "reports": []}
 
     with pytest.raises(Unreadable):
         read(json.dumps(written).encode(), Rollouts)
+
+
+def test_what_an_older_daemon_lacks_of_a_rollout_has_a_default() -> None:
+    written = {"node": "a", "rollouts": [_older(record(rollout(3.0, refused=2)))], "reports": []}
+
+    (found,) = read(json.dumps(written).encode(), Rollouts)["rollouts"]
+
+    assert found == record(rollout(3.0, refused=2))
+
+
+def _older(known: dict[str, Any]) -> dict[str, Any]:
+    new = ("unconfirmed", "censored")
+    nodes = [{k: share[k] for k in share if k not in new} for share in known["nodes"]]
+    return {k: known[k] for k in known if k not in new} | {"nodes": nodes}
+
+
+def test_of_a_rollout_is_cut_what_is_absurdly_long() -> None:
+    endless = {
+        "detail": "x" * 10**7,
+        "removal_lag_error_seconds": 1e9,
+        "shortest_window_seconds": 1e9,
+        "recommended_drain_seconds": 2**53,
+    }
+    written = record(rollout(3.0, refused=2)) | endless
+
+    (found,) = read(
+        json.dumps({"node": "a", "rollouts": [written], "reports": []}).encode(), Rollouts
+    )["rollouts"]
+
+    assert len(found["detail"]) == 1000
+    assert [found[key] for key in endless if key != "detail"] == [3600] * 3
+
+
+KNOWN = record(rollout(3.0, refused=2, refused_new=1))
+ODD: st.SearchStrategy[Any] = st.sampled_from(
+    [None, "", "web", TIME, 0, -1, 2**53, 5.0, 1e9, True, [], {}, {"refused": 2**53}, {"reset": 0}]
+)
+
+
+@given(st.dictionaries(st.sampled_from(sorted(KNOWN)), ODD), st.booleans())
+def test_what_is_read_of_a_rollout_merges_with_ours_and_can_be_read_again(
+    odd: dict[str, Any], in_share: bool
+) -> None:
+    share = KNOWN["nodes"][0] | {key: odd[key] for key in odd if key in KNOWN["nodes"][0]}
+    written = KNOWN | odd | ({"nodes": [share]} if in_share else {})
+    body = json.dumps({"node": "b", "rollouts": [written], "reports": []}).encode()
+    try:
+        (found,) = read(body, Rollouts)["rollouts"]
+    except Unreadable:
+        return
+    for ours in (KNOWN, None):
+        whole = rollout_reports.merged([KNOWN, found], ours)
+        assert rollout_reports.lines(whole)
+        assert rollout_reports.news(whole)
+        assert rollout_reports.shortened(whole, 1)
+        again = {"node": "a", "rollouts": [], "reports": [whole]}
+        assert read(json.dumps(again).encode(), Rollouts)["reports"]

@@ -16,7 +16,7 @@ from probe.cli.junit import testsuite, xml
 from probe.cli.tables import command, console, sentence
 from probe.cli.watch_view import sparkline
 from probe.core import rollout_reports
-from probe.core.course import failures
+from probe.core.course import LONGEST_QUIET, Course, failures
 from probe.watch.session import Ending, Scene
 from probe.watch.subject import Subject
 
@@ -81,7 +81,9 @@ class Result:
         return {**found, "preflight": [note._asdict() for note in notes]}
 
     def junit(self, began: datetime, max_failed: int) -> None:
-        """Prints two testcases: the workload rolls out, and its callers notice nothing."""
+        """Prints two testcases: the workload rolls out, and its callers notice nothing; and a third
+        if a command ran to its end: that it succeeds. A watch that was stopped proves nothing: what
+        had not failed by then is an error."""
         seconds = (datetime.now(UTC) - began).total_seconds()
         cases = list(self._cases(max_failed))
         for case in cases:
@@ -106,7 +108,24 @@ class Result:
                 SubElement(dials, "failure", message=message, type="failed dials").text = xml(said)
             elif not record["dials"]:
                 SubElement(dials, "skipped", message=xml(self._conclusion(max_failed)))
+        if self.ending is Ending.STOPPED:
+            for case in (rolls, dials):
+                self._stopped(case)
         yield from (rolls, dials)
+        if self.command_code is not None:
+            yield self._command(self.command_code)
+
+    def _stopped(self, case: Element) -> None:
+        if case.find("failure") is None:
+            case[:] = []
+            SubElement(case, "error", message=xml(self._conclusion(0)), type="stopped")
+
+    def _command(self, code: int) -> Element:
+        case = Element("testcase", name="the command succeeds", time="0")
+        if code:
+            message = f"the command failed with code {code}"
+            SubElement(case, "error", message=message, type="command failed")
+        return case
 
     def table(self, max_failed: int) -> None:
         """Prints the report, and in a last line what it comes to."""
@@ -120,6 +139,8 @@ class Result:
                     command(out, Text.assemble("failed  ", sparkline(scene.course.samples)))
                 for line in advice:
                     command(out, Text(line, "cyan"))
+            if scene is not None and self.ending is Ending.ROLLED and scene.course.unconfirmed:
+                sentence(out, Text(_unexplained(scene.course), "yellow"))
             good = self.exit_code(max_failed) == 0
             mark, style = ("✓", "green") if good else ("✗", "bold red")
             sentence(out, Text(f"{mark} {self._conclusion(max_failed)}", style))
@@ -152,6 +173,16 @@ def _cost(record: Json, max_failed: int, command_code: int | None) -> str:
         return f"{failed} of {dials} dials failed{allowed}"
     if not dials:
         return "nothing could be dialed that did not fail before: nobody can tell what it cost"
+    allowed = f"{failed} of {dials} dials failed, {max_failed} may"
     if command_code:
-        return f"no caller noticed, but the command failed with code {command_code}"
-    return f"{failed} of {dials} dials failed, {max_failed} may" if failed else "no dial failed"
+        noticed = allowed if failed else "no caller noticed"
+        return f"{noticed}, but the command failed with code {command_code}"
+    return allowed if failed else "no dial failed"
+
+
+def _unexplained(course: Course) -> str:
+    """Why the watch has ended before all was known."""
+    return (
+        f"{course.unconfirmed} failed dials were not explained within {LONGEST_QUIET:.0f} s of the "
+        "end: old pods may be sent to for longer than is told here"
+    )

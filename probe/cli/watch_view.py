@@ -1,6 +1,7 @@
 """What `probe watch` shows while it watches: a live picture on a terminal, lines elsewhere."""
 
 import logging
+import re
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -20,6 +21,9 @@ from probe.watch.session import Scene, View
 
 BARS = "▂▃▄▅▆▇█"
 CLEAN = "▁"
+
+STYLES = re.compile(r"\x1b\[[0-9;:]*[mK]")
+"""What gives a terminal's text its colour (ECMA-48, SGR), and what grep writes beside (EL)."""
 
 LINES_APART = 1.0
 """Seconds between two lines about a rollout: of a large one there is news all the time. Chosen."""
@@ -50,7 +54,9 @@ def doing(scene: Scene, now: float) -> str:
             return "rolling"
         case Stage.LINGERING | Stage.OVER:
             assert course.record is not None
-            return f"{course.record['outcome']}, still dialing"
+            left = course.unconfirmed
+            why = f" until {left} failed dial{'s' * (left > 1)} can be explained" if left else ""
+            return f"{course.record['outcome']}, still dialing{why}"
 
 
 def met(scene: Scene) -> str:
@@ -177,7 +183,8 @@ class Live:
 
     def say(self, line: str) -> None:
         if sys.stderr.isatty():
-            self._console.print(Text(printable(line), "dim"))
+            plain = STYLES.sub("", line.removesuffix("\r")).expandtabs()
+            self._console.print(Text(printable(plain), "dim"))
         else:
             print(line, file=sys.stderr, flush=True)
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from probe.core.edges import Service
 from probe.core.ledger import PortBook
-from probe.core.rollout_reports import drain
+from probe.core.rollout_remedies import drain
 from probe.core.rollouts import Rollout
 from probe.core.verdicts import Verdict
 

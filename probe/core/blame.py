@@ -9,9 +9,17 @@ from probe.core.health import Level
 from probe.core.ledger import PortBook, ServiceRecord, Track
 from probe.core.results import FAILURES, Result
 from probe.core.rollouts import REMOVAL_WINDOW, SERVICE_EDIT_SECONDS, Laid, Phase, Removal, Rollout
+from probe.core.schedule import CLOSE_RATE
 from probe.core.verdicts import FAILING, Verdict
 
 DRAIN_FAILURES_KEPT = 100
+
+LAID_KEPT = round(REMOVAL_WINDOW * CLOSE_RATE)
+"""So many ClusterIP dials are made at most while they may be laid to one removal."""
+
+ASK_AFTER = 1.0
+"""Seconds after the last of a burst of failures, and between two rounds, to ask the endpoints in
+use again. Chosen: while dials go on failing they are asked for each turn as it is."""
 
 AFTERMATH_SECONDS = 10.0
 """For so long after a port has failed otherwise its ClusterIP may still do so for the same reason:
@@ -92,16 +100,29 @@ def cluster_ip(
     lost = max(0.0, waited - period) if alone and result in FAILURES else 0.0
     led, counted = len(book.hinted) or book.leading, _dial_rate(record, book, at, running, lost)
     latest = rollouts.attribute(record.removals, at)
+    if latest:
+        latest.belong(running)
     backends = led + (rollouts.removed_with(record.removals, latest) if latest else 1)
     for rollout in running if latest and counted else ():
         rollout.window = max(rollout.window, rollouts.error_bar(backends, counted or 0.0))
     clean = _clean_dials(record, book, result)
-    if clean >= 3 * backends or not _may_be_removals(book, latest, result, at):
+    explained = clean < 3 * backends and _may_be_removals(book, latest, result, at)
+    if latest is None or not explained:
         book.stray_timeout_at = at if result is Result.TIMEOUT else book.stray_timeout_at
         return False
-    laid = Laid(at, led, counted or 1 / period, lost, tuple(running))
-    book.laid = (*book.laid[1 - DRAIN_FAILURES_KEPT :], laid)
+    pace = counted or 1 / period
+    if not running:  # what was counted may have been at the pace of close watching
+        pace = min(pace, 1 / period)
+    _lay(book, Laid(at, led, pace, lost, latest, latest.rollouts))
     return True
+
+
+def _lay(book: PortBook, laid: Laid) -> None:
+    for rollout in laid.rollouts:
+        rollout.unconfirmed += 1
+    if len(book.laid) == LAID_KEPT:
+        book.laid[0].settle()
+    book.laid = (*book.laid[1 - LAID_KEPT :], laid)
 
 
 def newly_ready(book: PortBook, result: Result, running: Sequence[Rollout]) -> None:
@@ -150,28 +171,51 @@ def _may_be_removals(book: PortBook, latest: Removal | None, result: Result, at:
 def confirm(record: ServiceRecord, book: PortBook, now: float) -> None:
     """Looks anew at the failures laid to removals: an endpoint in use that fails explains them as
     well, and so does what the port is judged to be already; if all have answered since, they are
-    the removals' of endpoints that had not."""
+    the removals' of endpoints that had not. Those that a whole window did not settle are lost."""
     if _failed_already(book):
-        book.drain_failures.clear()
-        if book.judgement.verdict is not Verdict.NO_ENDPOINTS:  # a late proxy would reject
-            book.accused_at = now
+        _give_up(record, book, now)
     if not book.laid:
         return
     if _failed_already(book) or _fails_by_itself(book):
         book.stray_timeout_at = max(book.stray_timeout_at, book.laid[-1].at)
-        book.laid = ()
+        book.settle()
         return
     used = [t.dialed_at for t in book.tracks.values() if book.leads_to(t.edge)]
     since = min(used, default=now)
-    answered = _answered(book)
+    answered, open_ = _answered(book), []
     for laid in book.laid:
+        if since <= laid.at and now - laid.at < REMOVAL_WINDOW:
+            open_.append(laid)
+            continue
+        laid.settle()
         found = rollouts.attribute(record.removals, laid.at, answered)
         if laid.at < since and found is not None and found.at >= book.since:
             laid.confirm(record.removals, found)
             book.drain_failures = [*book.drain_failures[1 - DRAIN_FAILURES_KEPT :], laid.at]
-    book.laid = tuple(
-        laid for laid in book.laid if since <= laid.at and now - laid.at < REMOVAL_WINDOW
-    )
+        elif now >= laid.removal.at + REMOVAL_WINDOW:
+            laid.lose()
+    book.laid = tuple(open_)
+
+
+def _give_up(record: ServiceRecord, book: PortBook, now: float) -> None:
+    """Lays nothing to a removal where the port is judged to fail otherwise. A proxy that is stale
+    by now was late before: for how long it sends to what was removed is not told any more."""
+    verdict = book.judgement.verdict
+    if verdict is Verdict.PROXY_STALE and (book.laid or book.drain_failures):
+        for laid in book.laid:
+            laid.lose()
+        for removal in record.removals:
+            for rollout in removal.rollouts:
+                rollout.cut(now)
+    book.drain_failures.clear()
+    if verdict is not Verdict.NO_ENDPOINTS:  # a late proxy would reject
+        book.accused_at = now
+
+
+def unsettled(book: PortBook, now: float) -> bool:
+    """Whether to ask the endpoints in use once more: the last of the failures that are not settled
+    was a moment ago, and the next round may be an interval away, when nobody waits for it."""
+    return bool(book.laid) and now - max(book.laid[-1].at, book.asked_at) >= ASK_AFTER
 
 
 def _answered(book: PortBook) -> dict[str, float]:

@@ -25,7 +25,8 @@ QUIET_WINDOWS = 2.0
 leaves a chance of e^-6 to miss it."""
 
 LONGEST_QUIET = 30.0
-"""Design: for so many seconds after its end a dial may be laid to a rollout."""
+"""Design: for so many seconds after its end a dial may be laid to a rollout. Nothing is waited for
+longer."""
 
 SAMPLES = 120
 """Seconds of dials that are kept for showing: more than a terminal is wide. Chosen."""
@@ -60,7 +61,8 @@ class Course:
     """What is known of the rollout; `record` is core/rollout_reports', None before it began.
 
     `after_failures` are the seconds without a failure for which to wait once there was one: as
-    long as it takes whoever dials to lay it to its cause.
+    long as it takes whoever dials to lay it to its cause. Those that are not laid yet are waited
+    for as well.
     """
 
     after_failures: float = QUIET_SECONDS
@@ -104,17 +106,34 @@ class Course:
             return Stage.WAITING
         if self.ended is None:
             return Stage.ROLLING
-        return Stage.OVER if now >= self.over_at else Stage.LINGERING
+        over = now >= (self.latest if self.unconfirmed else self.over_at)
+        return Stage.OVER if over else Stage.LINGERING
+
+    @property
+    def unconfirmed(self) -> int:
+        """How many failures are not laid to their causes: until they are, the removal lag may turn
+        out to be longer."""
+        return int((self.record or {}).get("unconfirmed") or 0)
 
     @property
     def over_at(self) -> float:
-        """When nothing more is to be expected, if nothing fails until then."""
+        """When nothing more is to be expected, if nothing fails until then and every failure is
+        laid to its cause."""
         assert self.record is not None
-        assert self.ended is not None
         window = self.record["shortest_window_seconds"] or 0.0
         quiet = QUIET_SECONDS if self.failed_at is None else self.after_failures
-        since = max(self.ended, self.failed_at or self.ended)
-        return min(self.ended + LONGEST_QUIET, since + max(quiet, QUIET_WINDOWS * window))
+        since = max(self._end, self.failed_at or self._end)
+        return min(self.latest, since + max(quiet, QUIET_WINDOWS * window))
+
+    @property
+    def latest(self) -> float:
+        """When it is over whatever is still missing."""
+        return self._end + LONGEST_QUIET
+
+    @property
+    def _end(self) -> float:
+        assert self.ended is not None
+        return self.ended
 
 
 def failures(record: Json) -> int:

@@ -177,9 +177,10 @@ class PortBook:
         """The endpoints that the ClusterIP leads to at this node, and that should answer."""
         return self.hinted or frozenset(e for e in self.implied.edges if e not in self.idle)
 
-    def moved(self, now: float) -> None:
-        """The endpoints in use have changed: kube-proxy has yet to follow."""
-        if now - self.moved_at > PROXY_PATIENCE:
+    def moved(self, now: float, *, first: bool = False) -> None:
+        """The endpoints in use have changed: kube-proxy has yet to follow. Those that are the
+        `first` tell nothing of how it followed others."""
+        if first or now - self.moved_at > PROXY_PATIENCE:
             self.moving_since = now
         self.moved_at = now
 
@@ -198,6 +199,12 @@ class PortBook:
     def connects(self, edge: Edge) -> bool:
         """Whether a dial of this ClusterIP should connect at this node."""
         return edge.family in self.connecting
+
+    def settle(self) -> None:
+        """Lays the failures that are not confirmed to be a removal's to none."""
+        for laid in self.laid:
+            laid.settle()
+        self.laid = ()
 
     def count_recent(self, retransmitted: bool) -> None:
         """Connects and those that lost a SYN, over about the last hundred or two."""

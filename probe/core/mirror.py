@@ -155,6 +155,14 @@ class Mirror:
         """The same, and the last one that is over."""
         return self._rolling.last_of(key)
 
+    def all_rollouts_of(self, key: ServiceKey) -> tuple[Rollout, ...]:
+        """The same, and all that are over and still remembered, these first."""
+        return self._rolling.ever_of(key)
+
+    def last_rollout(self, key: WorkloadKey) -> Rollout | None:
+        """This workload's rollout, or its last one that is over."""
+        return self._rolling.last(key)
+
     def _apply(self, event: kube.Event, now: float) -> Iterator[Change]:
         if self.surroundings.holds(event.resource):
             yield from self._look_around(event, now)
@@ -206,8 +214,7 @@ class Mirror:
         self._selection.replace_service(record.service, service)
         record.service = service
         self._move(key, record)
-        rolling = ((key, self.workloads[key]) for key in self.rollouts if key in self.workloads)
-        self._rolling.select(service, rolling)
+        self._rolling.select(service, self.workloads_of(service), self.workloads)
         if now > -inf:
             yield from edits
 
@@ -242,7 +249,7 @@ class Mirror:
         if workload.replicas and (old is None or not old.replicas):
             self._raised[key] = now
         self._selection.replace_workload(old, workload)
-        behind = self.services_of(workload)
+        behind = self._behind(workload, old)
         self._touch(workload.namespace, behind)
         if workload.kind == REPLICA_SET:  # listed now and then: when it changed is not known
             return
@@ -270,8 +277,15 @@ class Mirror:
             )
         )
         if workload_changes.replaces_pods(old, new, running=running):
-            self._rolling.begin(new, behind, edits[0], now)
+            self._rolling.begin(new, behind, edits[0], now, old)
         yield from edits
+
+    def _behind(self, workload: Workload, old: Workload | None = None) -> tuple[str, ...]:
+        """The Services of its pods, of those that it had before, and of all that it replaces."""
+        names = {*self.services_of(workload), *self._rolling.services_of(rollouts.key_of(workload))}
+        if old is not None and old.labels != workload.labels:
+            names.update(self.services_of(old))
+        return tuple(sorted(names))
 
     def _remove(self, resource: str, namespace: str, name: str, now: float) -> Iterator[Change]:
         if resource == kube.SLICES.name:
@@ -294,7 +308,7 @@ class Mirror:
         self._raised.pop(key, None)
         self._revisions.forget(key)
         if gone is not None:
-            behind = self.services_of(gone)
+            behind = self._behind(gone)
             self._selection.replace_workload(gone, None)
             self._touch(key[1], behind)
             if gone.kind != REPLICA_SET:
@@ -364,10 +378,11 @@ class Mirror:
         """Remembers since when each endpoint is there and which of them are being removed."""
         self._move(key, record)
         new = record.by_address()
-        progress = removals.follow(record, old, new, now, self._now)
+        running = self.rollouts_of(key)
+        progress = removals.follow(record, old, new, now, self._now, running)
         for address in old.keys() - new.keys():
             self._drains.left(old[address].node, address)
-        for rollout in self.rollouts_of(key) if progress else ():
+        for rollout in running if progress else ():
             rollout.progressed(self._now)
         if now > -inf:
             yield from changes.endpoint_changes(*key, old, new, now)

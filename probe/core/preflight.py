@@ -39,6 +39,13 @@ def notes(workload: Workload, strategy: Strategy | None = None) -> tuple[Note, .
 def _standstill(workload: Workload, strategy: Strategy | None) -> Iterator[Note]:
     """Why nothing will roll."""
     name = _name(workload)
+    if workload.stuck:
+        yield Note(
+            "stuck",
+            "its last rollout is stuck: nothing has moved for longer than progressDeadlineSeconds "
+            f"{workload.progress_deadline_seconds}, and only the next rollout is watched",
+            f"kubectl rollout undo {name}",
+        )
     if workload.paused:
         yield Note(
             "paused",

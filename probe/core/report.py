@@ -229,15 +229,14 @@ def changes(
     world: World, clock: Clock, *, after: float = -inf, namespace: str = "", service: str = ""
 ) -> Json:
     """All remembered changes, newest first, and the rollouts with what they cost: those since the
-    moment `after`, of a namespace or a Service if not ""."""
-
+    moment `after`, of a namespace or a Service if not "". Both are iterators, as of `services`."""
     return {
-        "changes": [
+        "changes": (
             change(c, clock)
             for c in Relevance(world.mirror).within(namespace, service)
             if c.at >= after
-        ],
-        "rollouts": list(rollouts(world, clock, after=after, namespace=namespace, service=service)),
+        ),
+        "rollouts": rollouts(world, clock, after=after, namespace=namespace, service=service),
     }
 
 

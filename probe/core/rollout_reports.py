@@ -1,8 +1,7 @@
-"""What a rollout did to those who called: one node's record, many nodes' as one, and the remedy.
+"""What a rollout did to those who called: one node's record, many nodes' as one, and in words.
 
 A record is JSON and of the same shape for one node and for many, so that daemons can exchange
-them; everything for people is read off it. Only what was seen is advised against: a drain where
-dials failed on removed endpoints, a readinessProbe where they failed on new ones.
+them; everything for people is read off it.
 """
 
 from collections import Counter
@@ -12,8 +11,9 @@ from typing import Any
 
 from probe.core.moments import Clock, rfc3339
 from probe.core.results import Result
+from probe.core.rollout_remedies import advice, covering, open_failures, still_open, stuck_proxies
 from probe.core.rollouts import Rollout
-from probe.core.workloads import UNKNOWN_LENGTH, Workload
+from probe.core.workloads import Workload
 
 Json = dict[str, Any]
 
@@ -24,8 +24,8 @@ SAME_ROLLOUT_SECONDS = 10.0
 """Records of one workload whose times are so far apart at most are of one rollout: nodes hear of
 its beginning and end at their own time. Arbitrary, as in merging."""
 
-CONTAINER = "CONTAINER"
-"""Stands in the YAML for the name of a container where there are several."""
+COUNT_MAX = 2**53
+"""Sums of what others tell stay readable for others (RFC 8259, section 6)."""
 
 NODES_NAMED = 5
 """Nodes whose lag is told in words; the record has them all. Arbitrary."""
@@ -85,6 +85,8 @@ def _here(rollout: Rollout, node: str) -> Json:
         "removal_lag_seconds": None if lag is None else round(lag, 3),
         "removal_lag_error_seconds": None if lag is None else round(rollout.error, 3),
         "shortest_window_seconds": round(rollout.window, 3) if rollout.window else None,
+        "unconfirmed": rollout.unconfirmed,
+        "censored": lag is not None and rollout.censored,
     }
 
 
@@ -123,42 +125,50 @@ def _apart(first: Json, second: Json) -> float:
     return (began[1] - began[0]).total_seconds()
 
 
-def merged(records: Iterable[Json]) -> Json:
+def merged(records: Iterable[Json], own: Json | None = None) -> Json:
     """Several nodes' records of one rollout as one; their order changes nothing. What asks for the
-    longest drain is told as its lag. Raises ValueError without any record."""
+    longest drain is told as its lag. `own` is the one among them that is our own, if any: what is
+    not of dials, but of the cluster, is taken from it. Raises ValueError without any record."""
     told = sorted(records, key=_first_node)
     if not told:
         raise ValueError("nothing to merge")
-    if len(told) == 1:
-        return told[0]
-    outcome = min((r["outcome"] for r in told), key=_rank)
-    running = any(r["ended"] is None for r in told)
     worst = max(told, key=_reach)
-    first = min(told, key=lambda r: r["started"])
+    drains = _known(told, "recommended_drain_seconds")
+    censored = any(r["censored"] for r in told)
     found = {
         **told[0],
-        "detail": first["detail"],
-        "by": next((r["by"] for r in told if r["by"]), None),
-        "managed": next((r["managed"] for r in told if r["managed"]), ""),
-        "services": sorted({name for r in told for name in r["services"]}),
-        "started": min(r["started"] for r in told),
-        "ended": None if running else max(r["ended"] for r in told),
-        "outcome": outcome,
-        "seconds": None if running else max(r["seconds"] for r in told),
-        "dials": sum(r["dials"] for r in told),
+        **(_course(told) if own is None else own),
+        "by": next((r["by"] for r in (own or told[0], *told) if r["by"]), None),
+        "managed": next((r["managed"] for r in (own or told[0], *told) if r["managed"]), ""),
+        "dials": min(COUNT_MAX, sum(r["dials"] for r in told)),
         "failed": _sum(r["failed"] for r in told),
         "failed_new": _sum(r["failed_new"] for r in told),
+        "unconfirmed": min(COUNT_MAX, sum(r["unconfirmed"] for r in told)),
+        "censored": censored,
         "first_failure": min(_known(told, "first_failure"), default=None),
         "last_failure": max(_known(told, "last_failure"), default=None),
         "longest_gap_seconds": max(r["longest_gap_seconds"] for r in told),
         "removal_lag_seconds": worst["removal_lag_seconds"],
         "removal_lag_error_seconds": worst["removal_lag_error_seconds"],
         "shortest_window_seconds": max(_known(told, "shortest_window_seconds"), default=None),
-        "recommended_drain_seconds": max(_known(told, "recommended_drain_seconds"), default=None),
+        "recommended_drain_seconds": None if censored else max(drains, default=None),
         "silent": sorted({node for r in told for node in r["silent"]}),
         "nodes": sorted((n for r in told for n in r["nodes"]), key=lambda n: str(n["node"])),
     }
     return {**found, "advice": list(advice(found))}
+
+
+def _course(told: list[Json]) -> Json:
+    """What nodes, none of which is our own, tell of the rollout itself."""
+    running = any(r["ended"] is None for r in told)
+    return {
+        "detail": min(told, key=lambda r: r["started"])["detail"],
+        "services": sorted({name for r in told for name in r["services"]}),
+        "started": min(r["started"] for r in told),
+        "ended": None if running else max(r["ended"] for r in told),
+        "outcome": min((r["outcome"] for r in told), key=_rank),
+        "seconds": None if running else max(r["seconds"] for r in told),
+    }
 
 
 def _first_node(told: Json) -> tuple[str, str]:
@@ -173,14 +183,14 @@ def _reach(told: Json) -> float:
     """Up to how many seconds after its removal an endpoint may have been sent to; -1 if it was
     not seen to be."""
     lag = told["removal_lag_seconds"]
-    return -1.0 if lag is None else float(lag + (told["removal_lag_error_seconds"] or 0.0))
+    return -1.0 if lag is None else float(lag + told["removal_lag_error_seconds"])
 
 
 def _sum(counts: Iterable[dict[str, int]]) -> dict[str, int]:
     total: Counter[str] = Counter()
     for counted in counts:
         total.update(counted)
-    return dict(sorted(total.items()))
+    return {result: min(COUNT_MAX, count) for result, count in sorted(total.items())}
 
 
 def _known(told: Iterable[Json], key: str) -> list[Any]:
@@ -202,80 +212,6 @@ def clean(told: Json) -> bool:
     return not told["failed"] and not told["failed_new"]
 
 
-def advice(told: Json) -> tuple[str, ...]:
-    """Lines for a person: what would have avoided the failures, with the YAML to paste; empty when
-    nothing failed that the workload's template could have avoided."""
-    found = (*_drain(told), *_readiness(told))
-    return (*found, *_managed(told)) if found else ()
-
-
-def _drain(told: Json) -> Iterable[str]:
-    seconds, template = told["recommended_drain_seconds"], told["template"]
-    if seconds is None:
-        return
-    workload = told["workload"]
-    had, grace = template["pre_stop_seconds"], template["termination_grace_period_seconds"]
-    if had is not None and had >= seconds:
-        yield (
-            f"{workload} has a preStop.sleep of {had} s now, and {seconds} s are enough: its next "
-            "rollout is covered"
-        )
-        return
-    instead = {None: "", UNKNOWN_LENGTH: " instead of its hook"}.get(had, f" instead of {had} s")
-    yield f"a preStop.sleep of {seconds} s{instead} would have avoided it; in {workload}:"
-    yield from _yaml(
-        f"terminationGracePeriodSeconds: {raised_grace(seconds, had, grace)}",
-        "containers:",
-        f"  - name: {_container(told)}",
-        "    lifecycle:",
-        "      preStop:",
-        "        sleep:",
-        f"          seconds: {seconds}",
-    )
-
-
-def raised_grace(seconds: int, had: int | None, grace: int) -> int:
-    """The grace period (seconds) that leaves an application as long to end as it had, with a
-    preStop sleep of `seconds` instead of one of `had`: the sleep counts against it, and the API
-    server rejects one that is longer (pkg/apis/core/validation, validateSleepAction)."""
-    return grace + max(0, seconds - max(had or 0, 0))
-
-
-def _readiness(told: Json) -> Iterable[str]:
-    failed, template = told["failed_new"], told["template"]
-    if not failed:
-        return
-    port = template["ports"][0] if template["ports"] else "PORT"
-    probe = "its readinessProbe" if template["readiness_probe"] else "a readinessProbe"
-    yield (
-        f"new endpoints of {told['workload']} took traffic before they listened "
-        f"({_words(failed)}): have {probe} ask port {port} itself:"
-    )
-    yield from _yaml(
-        "containers:",
-        f"  - name: {_container(told)}",
-        "    readinessProbe:",
-        "      tcpSocket:",
-        f"        port: {port}",
-    )
-
-
-def _container(told: Json) -> str:
-    names: list[str] = told["template"]["containers"]
-    return names[0] if len(names) == 1 else CONTAINER
-
-
-def _managed(told: Json) -> Iterable[str]:
-    if told["managed"]:
-        yield f"{told['managed']} keeps {told['workload']}: change it where that takes it from"
-
-
-def _yaml(*lines: str) -> Iterable[str]:
-    """Where these stand in a workload."""
-    yield from ("spec:", "  template:", "    spec:")
-    yield from (f"      {line}" for line in lines)
-
-
 def _words(failed: dict[str, int]) -> str:
     return ", ".join(f"{count} {result}" for result, count in failed.items())
 
@@ -289,27 +225,9 @@ def news(told: Json) -> str:
     """The record in one sentence, for a log or an Event, which has room for little: what failed
     and what would have avoided it come first."""
     met, *more = _met(told)
-    seconds = told["recommended_drain_seconds"]
-    template = told["template"]
-    if seconds is not None:
-        had, grace = template["pre_stop_seconds"], template["termination_grace_period_seconds"]
-        more.insert(0, drain(told["workload"], seconds, had, grace))
-    elif told["advice"]:
-        more.insert(0, told["advice"][0].rstrip(":"))
+    if remedy := covering(told):
+        more.insert(0, remedy)
     return "; ".join((met, *more, *_lag(told), _head(told)))
-
-
-def drain(workload: str, seconds: int, had: int | None, grace: int) -> str:
-    """In a sentence, what a preStop sleep of so many seconds takes, of a workload that has one of
-    `had` and so long a grace period."""
-    if had is not None and had >= seconds:
-        return f"its preStop sleep of {had} s covers that from now on"
-    verb = "add to" if had is None else "change in"
-    return (
-        f"{verb} the container of {workload}: lifecycle: {{preStop: {{sleep: {{seconds: "
-        f"{seconds}}}}}}}, and set terminationGracePeriodSeconds: "
-        f"{raised_grace(seconds, had, grace)}"
-    )
 
 
 def _head(told: Json) -> str:
@@ -340,11 +258,17 @@ def _lag(told: Json) -> Iterable[str]:
     if lag is not None:
         error = told["removal_lag_error_seconds"]
         text = f"removal lag {lag:.1f} s (up to {error:.1f} s more)"
+        if stuck_proxies(told):
+            text = f"removal lag {lag:.1f} s or longer (cut off)"
+        elif still_open(told):
+            text = f"removal lag at least {lag:.1f} s so far ({open_failures(told)})"
         seen = [n for n in told["nodes"] if n["removal_lag_seconds"] is not None]
         if len(told["nodes"]) > 1:
             seen.sort(key=lambda n: -n["removal_lag_seconds"])
             text += ": " + _named([f"{n['node']} {n['removal_lag_seconds']:.1f} s" for n in seen])
         yield text
+    elif told["unconfirmed"]:
+        yield open_failures(told)
     elif told["failed"]:
         yield "no failure could be laid to a removed endpoint"
     elif window is not None and told["dials"]:

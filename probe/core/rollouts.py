@@ -8,6 +8,7 @@ never 0. With k endpoints and r dials/s a removed one is met every k/r seconds o
 true lag may be 3k/r longer (the chance to miss it three times that long is e^-3, 5 %).
 """
 
+import re
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -33,6 +34,19 @@ would hide for longer that we were kept from dialing. Chosen."""
 RATE_DIALS_MIN = 8
 """Dials without which a rate tells nothing. Chosen."""
 
+OUT_OF_ORDER_SECONDS = 1.0
+"""A removal may be told so much before the rollout that it is of: their watches are two. Chosen."""
+
+RANDOM = "[bcdfghjklmnpqrstvwxz2456789]"
+"""What Kubernetes makes the ends of names of (apimachinery/pkg/util/rand)."""
+
+POD_ENDS = {
+    "Deployment": re.compile(f"-{RANDOM}+-{RANDOM}{{5}}"),
+    "StatefulSet": re.compile("-[0-9]+"),
+    "DaemonSet": re.compile(f"-{RANDOM}{{5}}"),
+}
+"""What a workload's pods are called behind its own name."""
+
 NOBODY: Mapping[str, float] = {}
 
 DRAIN_MARGIN = 1.0
@@ -51,10 +65,13 @@ class Phase(Word):
 
 @dataclass(slots=True)
 class Removal:
-    """One endpoint that began to terminate, or went without that, at `at` (our receipt)."""
+    """One endpoint that began to terminate, or went without that, at `at` (our receipt); `rollouts`
+    are those that it is of, its `pod` that of one."""
 
     address: str
     at: float
+    pod: str = ""
+    rollouts: "tuple[Rollout, ...]" = ()
     last_failure: float | None = None
 
     @property
@@ -62,25 +79,45 @@ class Removal:
         """Seconds during which dials still failed on it; None when none did."""
         return None if self.last_failure is None else self.last_failure - self.at
 
+    def belong(self, running: "Sequence[Rollout]") -> None:
+        """Notes once whose it is: of these, the rollouts that ran as it happened and that its pod
+        is named after; all of them, if it is named after none."""
+        if not self.rollouts:
+            ran = [r for r in running if r.started <= self.at + OUT_OF_ORDER_SECONDS]
+            self.rollouts = tuple([r for r in ran if owns(r.workload, self.pod)] or ran)
+
 
 @dataclass(frozen=True, slots=True)
 class Laid:
-    """A failed ClusterIP dial begun at `at` that a removal explains, unless an endpoint in use
+    """A failed ClusterIP dial begun at `at` that a `removal` explains, unless an endpoint in use
     turns out to fail. `led` counts the endpoints in use then, `rate` is of our dials a second,
-    `waited` for how many seconds the dial kept us from making another; `rollouts` ran then."""
+    `waited` for how many seconds the dial kept us from making another. Until it is settled it is
+    one of the unconfirmed ones of these `rollouts`."""
 
     at: float
     led: int
     rate: float
     waited: float
+    removal: Removal
     rollouts: "tuple[Rollout, ...]"
+
+    def settle(self) -> None:
+        for rollout in self.rollouts:
+            rollout.unconfirmed -= 1
 
     def confirm(self, removals: Sequence[Removal], found: Removal) -> None:
         """No endpoint in use explains it: it is the removal's that was `found`."""
         found.last_failure = max(self.at, found.last_failure or self.at)
         error = error_bar(self.led + removed_with(removals, found), self.rate) + self.waited
+        for rollout in found.rollouts:
+            rollout.saw_lag(self.at - found.at, error, self.at)
+            if self.at + error >= found.at + REMOVAL_WINDOW:
+                rollout.censored = True
+
+    def lose(self) -> None:
+        """Nobody can tell any more whose it was: the lags that were seen may have been longer."""
         for rollout in self.rollouts:
-            rollout.saw_lag(self.at - found.at, error)
+            rollout.censored |= rollout.lag is not None
 
 
 WorkloadKey = tuple[str, str, str]
@@ -104,6 +141,10 @@ class Rollout:
     keeps the object (Argo CD, Flux, Helm). `pre_stop` is as of Workload, of the new pods;
     `scaling` is whether nothing but the number of pods was changed.
     `patience` is the progress deadline: for so many seconds at most it lasts without any progress.
+    `unconfirmed` counts the failures laid to its removals that are not settled yet: until each
+    endpoint in use has been dialed again they are not in `lag`. `censored` is whether there is a
+    lag, and removed endpoints were still sent to when we could no longer see it: no drain of so
+    many seconds can be told, and kube-proxy is to be looked at.
     """
 
     workload: WorkloadKey
@@ -127,8 +168,12 @@ class Rollout:
     failed_new: Counter[Result] = field(default_factory=Counter)
     longest_gap: float = 0.0
     window: float = 0.0
+    unconfirmed: int = 0
+    censored: bool = False
     patience: float = 600.0
     broken: set[PortKey] = field(default_factory=set)
+    _met_until: float = -inf
+    _cut: float = inf
     _silent: dict[PortKey, float] = field(default_factory=dict)
     _failing: set[PortKey] = field(default_factory=set)
 
@@ -157,9 +202,17 @@ class Rollout:
             self.first_failure = min(at, self.first_failure or at)
             self.last_failure = max(at, self.last_failure or at)
 
-    def saw_lag(self, lag: float, error: float) -> None:
+    def saw_lag(self, lag: float, error: float, at: float = -inf) -> None:
+        """Takes in a failure at `at` on one of its removed endpoints, `lag` seconds late."""
         if self.lag is None or lag > self.lag:
             self.lag, self.error = lag, error
+        self._met_until = max(self._met_until, at + error)
+        self.censored |= self._met_until >= self._cut
+
+    def cut(self, now: float) -> None:
+        """From now on we see less: what failed within its error bar before may fail for longer."""
+        self._cut = min(now, self._cut)
+        self.censored |= self._met_until >= self._cut
 
     def text(self) -> str:
         """What it cost as one phrase: failed dials, lag, and the drain that would have helped."""
@@ -168,15 +221,23 @@ class Rollout:
         if self.failed_new:
             new = self.failed_new.total()
             parts.append(f"{new} dials of new endpoints failed that a readinessProbe holds back")
-        if self.lag is not None:
-            parts.append(f"removal lag {self.lag:.1f} s (up to {self.error:.1f} s more)")
-            parts.append(f"preStop.sleep of {self.recommended_drain} s would have avoided it")
+        least = "at least " if self.unconfirmed else ""
+        drain = self.recommended_drain
+        if drain is not None:
+            parts.append(f"removal lag {least}{self.lag:.1f} s (up to {self.error:.1f} s more)")
+            parts.append(f"preStop.sleep of {least}{drain} s would have avoided it")
+        elif self.lag is not None:
+            parts.append(f"removed endpoints still sent to after {self.lag:.1f} s")
+            parts.append("look at kube-proxy on this node")
         return ", ".join(parts)
 
     @property
     def recommended_drain(self) -> int | None:
-        """The preStop sleep (seconds) that would have avoided the failures; None without any."""
-        return None if self.lag is None else ceil(self.lag + self.error + DRAIN_MARGIN)
+        """The preStop sleep (seconds) that would have avoided the failures; None without any, and
+        where no end of them was seen."""
+        if self.lag is None or self.censored:
+            return None
+        return ceil(self.lag + self.error + DRAIN_MARGIN)
 
 
 def begin(workload: Workload, services: tuple[str, ...], detail: str, now: float) -> Rollout:
@@ -189,6 +250,12 @@ def begin(workload: Workload, services: tuple[str, ...], detail: str, now: float
 
 def key_of(workload: Workload) -> WorkloadKey:
     return workload.kind, workload.namespace, workload.name
+
+
+def owns(workload: WorkloadKey, pod: str) -> bool:
+    """Whether the pod is named as those of this workload."""
+    kind, _, name = workload
+    return pod.startswith(name) and POD_ENDS[kind].fullmatch(pod, len(name)) is not None
 
 
 def ending(rollout: Rollout, workload: Workload | None, terminating: bool, now: float) -> str:

@@ -106,7 +106,7 @@ class Roster:
         usable = book.usable
         moved = usable != before or self.watched_closely(record)
         if usable != before and book.tracks and not self._config.once:
-            book.moved(now)
+            book.moved(now, first=not before)
         for edge in [e for e in book.tracks if e.kind is not Kind.CANDIDATE and e not in wanted]:
             book.tracks.pop(edge).gone = True
             self.awaited.discard(edge)
@@ -173,6 +173,7 @@ class Roster:
         for edge, track in book.tracks.items():
             track.gone = True
             self.awaited.discard(edge)
+        book.settle()
         self._docket.drop(book)
 
     def pace(self, record: ServiceRecord, book: PortBook, track: Track) -> tuple[float, float]:

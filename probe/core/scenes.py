@@ -1,15 +1,16 @@
 """What the World remembers of the moment at which something began to fail, for finding the change
 that explains it."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from itertools import islice, takewhile
 from math import inf
 
 from probe.core import suspects
 from probe.core.changes import Change, ChangeKind
-from probe.core.edges import Kind, PortKey
+from probe.core.edges import Kind, PortKey, ServiceKey
 from probe.core.health import Level
 from probe.core.ledger import PortBook, ServiceRecord
+from probe.core.rollouts import WorkloadKey
 from probe.core.suspects import BY_VERDICT, PRECEDING_SECONDS, Scene
 from probe.core.verdicts import Judgement, Verdict
 from probe.core.world import World
@@ -41,10 +42,10 @@ def explanation(
     None if nothing that is known does."""
     mirror = world.mirror
     after = at - PRECEDING_SECONDS
-    one = next(iter(ports)).service  # what concerns all of them concerns this one
+    one = next(iter(ports))  # what concerns all of them concerns this one
     known = takewhile(lambda change: change.at >= after, mirror.causes())
-    recent = [change for change in known if not change.services or one in change.services]
-    recent += _rollouts(world, one, {(change.object, change.at) for change in recent}, after)
+    recent = [change for change in known if not change.services or one.service in change.services]
+    recent += _rollouts(world, one[:2], {(change.object, change.at) for change in recent})
     nodes = BY_VERDICT[judgement.verdict][ChangeKind.NODE] and not judgement.cause
     nodes = nodes and any(change.kind is ChangeKind.NODE for change in recent)
     scene = Scene(
@@ -54,7 +55,7 @@ def explanation(
         own=world.config.node,
         accused=judgement.cause.partition("/")[2],
         nodes=_nodes(world, ports, after) if nodes else frozenset(),
-        lasting=_lasting(world),
+        lasting=_lasting(world, recent),
         round=max(
             (t.period for _, b in _books(world, ports) for t in b.tracks.values()), default=0.0
         ),
@@ -79,14 +80,11 @@ def _failing_since(book: PortBook) -> Iterator[float]:
 
 
 def _rollouts(
-    world: World, service: str, known: Collection[tuple[str, float]], after: float
+    world: World, service: ServiceKey, known: Collection[tuple[str, float]]
 ) -> Iterator[Change]:
-    """Those behind a Service of that name whose change is not among those that are known: they
-    began so long ago, or before us."""
-    mirror = world.mirror
-    for rollout in (*mirror.finished, *mirror.rollouts.values()):
-        if service not in rollout.services or (rollout.ended or inf) < after:
-            continue
+    """Those behind that Service whose change is not among those that are known: they began so long
+    ago, or before us."""
+    for rollout in world.mirror.all_rollouts_of(service):
         kind, namespace, name = rollout.workload
         object_ = f"{kind} {namespace}/{name}"
         if (object_, rollout.started) not in known:
@@ -102,13 +100,21 @@ def _rollouts(
             )
 
 
-def _lasting(world: World) -> dict[str, tuple[float, float]]:
-    """From when to when each workload rolled last."""
-    mirror = world.mirror
+def _lasting(world: World, recent: Iterable[Change]) -> dict[str, tuple[float, float]]:
+    """From when to when each workload that one of these changes is about rolled last."""
+    found = {c.object: world.mirror.last_rollout(_workload(c.object)) for c in recent}
     return {
-        "{} {}/{}".format(*r.workload): (r.started, inf if r.ended is None else r.ended)
-        for r in (*mirror.finished, *mirror.rollouts.values())
+        object_: (rollout.started, inf if rollout.ended is None else rollout.ended)
+        for object_, rollout in found.items()
+        if rollout is not None
     }
+
+
+def _workload(object_: str) -> WorkloadKey:
+    """`Deployment demo-app/web`; what is no workload is none that rolls."""
+    kind, _, name = object_.partition(" ")
+    namespace, _, name = name.partition("/")
+    return kind, namespace, name
 
 
 def _nodes(world: World, ports: Collection[PortKey], after: float) -> frozenset[str]:

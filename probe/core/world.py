@@ -261,8 +261,10 @@ class World:
         """Dials the port's other edges again soon, since one has turned: some, once a round, so
         that a flapping one costs no more than another; the others come by themselves."""
         book.turned_at = turned_at
-        if not self._may_ask(book, now):
-            return
+        if self._may_ask(book, now):
+            self._ask(book, now)
+
+    def _ask(self, book: PortBook, now: float) -> None:
         book.asked_at = now
         outrun = filter(book.outran, book.of_kind(Kind.SERVICE, Kind.ENDPOINT))
         for track in islice(outrun, SIBLINGS_ASKED):
@@ -330,6 +332,9 @@ class World:
         turns = []
         for record, book in self._docket.take(now):
             blame.confirm(record, book, now)
+            if blame.unsettled(book, now):
+                book.turned_at = max(book.turned_at, book.laid[-1].at)
+                self._ask(book, now)
             workloads = self.mirror.workloads_of(record.service) if record.service else []
             self._plan_candidates(record, book, view, workloads)
             selects = record.service is not None and bool(record.service.selector)

@@ -3,6 +3,7 @@
 import asyncio
 import codecs
 import os
+import signal
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
@@ -22,13 +23,18 @@ class CannotRun(ValueError):
 
 
 class Command:
-    """One run of a command; each line that it writes goes to `say`. Its stdin is ours."""
+    """One run of a command; each line that it writes goes to `say`. Its stdin is ours.
+
+    It has a process group, so that its children end with it: a pipeline's SIGTERM reaches us alone.
+    Not where we read from a terminal: that one stops whoever reads from it in another group, and
+    sends what is typed to end us to the command and its children as well."""
 
     def __init__(self, argv: Sequence[str], say: Callable[[str], None]) -> None:
         self._argv = argv
         self._say = say
         self._process: asyncio.subprocess.Process | None = None
         self._reading: asyncio.Task[None] | None = None
+        self._grouped = not os.isatty(0)
 
     @property
     def code(self) -> int | None:
@@ -41,7 +47,10 @@ class Command:
         ours, theirs = os.pipe()  # asyncio's own would make its end wait for its children's
         try:
             self._process = await asyncio.create_subprocess_exec(
-                *self._argv, stdout=theirs, stderr=theirs
+                *self._argv,
+                stdout=theirs,
+                stderr=theirs,
+                process_group=0 if self._grouped else None,
             )
         except OSError as failed:
             os.close(ours)
@@ -69,19 +78,22 @@ class Command:
             transport.close()
 
     async def end(self) -> None:
-        """Ends it, if it still runs, once its words are told."""
+        """Ends it and its children, if it still runs, once its words are told."""
         process, reading = self._process, self._reading
         if process is None or reading is None:
             return
         if process.returncode is None:
-            with suppress(ProcessLookupError):
-                process.terminate()
+            self._signal(process.pid, signal.SIGTERM)
             try:
                 async with asyncio.timeout(END_SECONDS):
                     await process.wait()
             except TimeoutError:
-                process.kill()
+                self._signal(process.pid, signal.SIGKILL)
                 await process.wait()
         await asyncio.wait({reading}, timeout=LAST_WORDS)
         reading.cancel()
         await asyncio.gather(reading, return_exceptions=True)
+
+    def _signal(self, pid: int, number: signal.Signals) -> None:
+        with suppress(ProcessLookupError):
+            (os.killpg if self._grouped else os.kill)(pid, number)

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from probe.core import kube, report
+from probe.core.course import QUIET_SECONDS
 from probe.core.edges import Kind
 from probe.core.health import UNSURE
 from probe.core.rollouts import Rollout
@@ -43,10 +44,6 @@ class Here:
     """Dials the Services that stand in front of one workload when the watch begins; closely, once
     it rolls."""
 
-    after_failures = 5.0
-    """Seconds until a failure is laid to its cause: every endpoint in use is dialed after it, which
-    takes an interval."""
-
     def __init__(
         self,
         connection: Connection,
@@ -54,6 +51,8 @@ class Here:
         subject: Subject,
         services: tuple[str, ...],
     ) -> None:
+        # A failure is laid to its cause once every endpoint in use was dialed after it.
+        self.after_failures = max(QUIET_SECONDS, settings.interval + settings.timeout)
         self._subject = subject
         self._services = frozenset(services)
         self._loop = asyncio.get_running_loop()

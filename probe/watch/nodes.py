@@ -1,7 +1,7 @@
 """The rollout as the daemons on the nodes meet it: all of them are asked again and again."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -31,7 +31,8 @@ class Nodes:
 
     after_failures = 15.0
     """Seconds until a failure is laid to its cause: every endpoint in use is dialed after it, which
-    takes a daemon's interval, 10 s by default; and until we are told."""
+    takes a daemon's interval and timeout, 10 s and 4 s by default; and until we are told. Where
+    they are longer the records say that failures are unconfirmed."""
 
     def __init__(
         self,
@@ -49,6 +50,7 @@ class Nodes:
         self._loop = asyncio.get_running_loop()
         self._begun = self._loop.time()
         self._old: set[tuple[str, str]] = set()
+        self._late: set[tuple[str, str]] = set()
         self._new: dict[str, list[Json]] = {}
         self._silent: dict[str, str] = {}
         self._broken: list[str] = []
@@ -61,12 +63,8 @@ class Nodes:
         Raises NoDaemons and ApiTrouble.
         """
         answers, self._silent = await self._ask()
-        self._old = {
-            (node, record["started"])
-            for node, records in answers.items()
-            for record in records
-            if record["ended"] is not None
-        }
+        self._old = _ended(answers)
+        self._new = {node: [] for node in answers}
         checks = (self._check(name) for name in self._services[:SERVICES_CHECKED])
         self._broken = [line for lines in await asyncio.gather(*checks) for line in lines]
         self._asking = asyncio.create_task(self._ask_on())
@@ -106,6 +104,8 @@ class Nodes:
             except (ApiTrouble, NoDaemons) as trouble:
                 self._silent = {"": str(trouble)}
             else:
+                first = {n: told for n, told in answers.items() if n not in self._new}
+                self._late |= _ended(first)
                 for node, records in answers.items():
                     new = [r for r in records if (node, r["started"]) not in self._old]
                     self._new[node] = new or self._new.get(node, [])
@@ -116,12 +116,25 @@ class Nodes:
         first since; None before."""
         if self._asking is not None and self._asking.done():
             self._asking.result()  # a bug in a loop that should never end is not to be hidden
-        first = min(_all(self._new.values()), key=lambda r: str(r["started"]), default=None)
+        new = (r for node, held in self._new.items() for r in held if not self._is_late(node, r))
+        first = min(new, key=lambda r: str(r["started"]), default=None)
         if first is None:
             return None
-        found = (rollout_reports.match(first, held, node) for node, held in self._new.items())
+        found = (
+            rollout_reports.match(first, self._since(first, node, held), node)
+            for node, held in self._new.items()
+        )
         whole = rollout_reports.merged(record for record in found if record is not None)
         return whole | {"silent": sorted(filter(None, self._silent))}
+
+    def _is_late(self, node: str, record: Json) -> bool:
+        """Whether it had ended when its node first answered, which was after we had begun: it may
+        be an older rollout, and begins no watch."""
+        return (node, record["started"]) in self._late
+
+    def _since(self, first: Json, node: str, held: list[Json]) -> list[Json]:
+        """Without what was over before the first rollout that is ours began."""
+        return [r for r in held if not self._is_late(node, r) or r["ended"] > first["started"]]
 
     def broken(self) -> list[str]:
         """What failed before, a sentence for each Service port."""
@@ -132,5 +145,6 @@ class Nodes:
         return self._silent
 
 
-def _all(held: Iterable[list[Json]]) -> list[Json]:
-    return [record for records in held for record in records]
+def _ended(answers: dict[str, list[Json]]) -> set[tuple[str, str]]:
+    """The rollouts that are over, each by its node and beginning."""
+    return {(node, r["started"]) for node, told in answers.items() for r in told if r["ended"]}

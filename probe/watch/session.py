@@ -97,7 +97,8 @@ async def watch(
     view: View,
     order: Order,
 ) -> tuple[Ending, int | None]:
-    """Watches until it is over, or cancelled: why it ended, and the command's exit code.
+    """Watches until it is over, or cancelled: why it ended, and the command's exit code, None if
+    it was ended while it ran: for a rollout that was seen it is waited for.
 
     Raises what finding out what stands raises, and CannotRun.
     """
@@ -120,6 +121,9 @@ async def watch(
                 if code and failed_at is None:
                     failed_at = now
                 ending = _ending(course, now, now - begun >= order.patience, failed_at)
+                if ending is Ending.NOT_SEEN and code is None:
+                    view.say("probe: no rollout was seen in time: the command is ended")
+                    return ending, None
                 if ending is not None and code is not None:
                     return ending, command.code if command is not None else None
                 await asyncio.sleep(TURN)
@@ -133,8 +137,8 @@ def _ending(
         return Ending.ROLLED
     if stage is not Stage.WAITING:
         return None
-    if failed_at is not None and now - failed_at >= UNHEARD:
-        return Ending.COMMAND_FAILED
+    if failed_at is not None:
+        return Ending.COMMAND_FAILED if patience_over or now - failed_at >= UNHEARD else None
     return Ending.NOT_SEEN if patience_over else None
 
 

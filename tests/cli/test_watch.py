@@ -85,7 +85,11 @@ async def test_rollouts_end_with_what_they_cost_as_text_json_and_junit(
     assert "! broken:8080 fails already, and is not counted while it does: targetPort" in broken.err
     suite = ElementTree.fromstring(broken.out)
     cases = {case.attrib["name"]: [e.tag for e in case] for case in suite}
-    assert cases == {"Deployment rolls out": [], "callers notice nothing": ["skipped"]}
+    assert cases == {
+        "Deployment rolls out": [],
+        "callers notice nothing": ["skipped"],
+        "the command succeeds": [],
+    }
 
 
 async def test_without_a_rollout_there_is_nothing_to_tell(late: Path) -> None:
@@ -102,6 +106,13 @@ async def test_a_command_that_fails_gives_its_code(late: Path) -> None:
     assert found.code == 7
     assert found.err == "no cluster\n"
     assert "✗ the command failed with code 7, and nothing rolled out" in found.out
+
+
+async def test_the_timeout_holds_while_the_command_runs_on(late: Path) -> None:
+    found = await watch(late, "deploy/web", "--timeout", "1s", "--", "sleep", "1000")
+
+    assert found.code == 3
+    assert found.err == "probe: no rollout was seen in time: the command is ended\n"
 
 
 @pytest.mark.parametrize(

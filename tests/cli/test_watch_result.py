@@ -80,10 +80,12 @@ def test_the_last_line_says_what_it_comes_to(
 
 def test_what_was_allowed_to_fail_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     result(record(failed=2)).table(5)
+    result(record(failed=4), command_code=7).table(5)
     result(record(failed=9)).table(5)
 
     lines = capsys.readouterr().out.splitlines()
     assert "✓ 2 of 100 dials failed, 5 may" in lines
+    assert "✗ 4 of 100 dials failed, 5 may, but the command failed with code 7" in lines
     assert lines[-1] == "✗ 9 of 100 dials failed, 5 may"
 
 
@@ -117,7 +119,11 @@ def test_json_is_the_record_with_what_could_be_seen_before(
         (result(record(outcome="stuck")), "failure", None),
         (result(record(0)), None, "skipped"),
         (result(None, Ending.NOT_SEEN), "skipped", "skipped"),
-        (result(record(), Ending.STOPPED), None, None),
+        (result(record(), Ending.STOPPED), "error", "error"),
+        (result(None, Ending.STOPPED), "error", "error"),
+        (result(record(0), Ending.STOPPED), "error", "error"),
+        (result(record(failed=2), Ending.STOPPED), "error", "failure"),
+        (Result(WEB), "error", "error"),
     ],
 )
 def test_junit_has_a_case_for_the_rollout_and_one_for_its_callers(
@@ -133,3 +139,32 @@ def test_junit_has_a_case_for_the_rollout_and_one_for_its_callers(
     assert {case.attrib["classname"] for case in cases} == {"demo-app.web"}
     tags = [next((element.tag for element in case), None) for case in cases]
     assert tags == [rolls, dials]
+
+
+@pytest.mark.parametrize(
+    ("seen", "tags"),
+    [
+        (result(record(), command_code=0), [None, None, None]),
+        (result(record(), command_code=7), [None, None, "error"]),
+        (result(None, Ending.COMMAND_FAILED, 7), ["skipped", "skipped", "error"]),
+    ],
+)
+def test_junit_has_a_case_for_the_command_that_ran(
+    seen: Result, tags: list[str | None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    seen.junit(BEGAN, 0)
+    cases = list(shaped(capsys.readouterr().out))
+
+    assert cases[-1].attrib["name"] == "the command succeeds"
+    assert [next((element.tag for element in case), None) for case in cases] == tags
+
+
+def test_what_was_not_explained_when_the_watch_ended_is_said(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    result(record(failed=5)).table(0)
+    before = capsys.readouterr().out
+    result(record(failed=5) | {"unconfirmed": 3}).table(0)
+
+    assert "not explained" not in before
+    assert "3 failed dials were not explained within 30 s of the end" in capsys.readouterr().out

@@ -80,6 +80,13 @@ def test_lines_are_told_when_something_turns() -> None:
     ]
 
 
+def test_while_failures_are_open_it_says_why_it_goes_on() -> None:
+    stream = io.StringIO()
+    Lines(stream).show(scene(record(3, ended=True) | {"unconfirmed": 2}), 11.0)
+
+    assert "complete, still dialing until 2 failed dials can be explained;" in stream.getvalue()
+
+
 @pytest.fixture
 def screen(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
     stream = io.StringIO()
@@ -134,12 +141,14 @@ def test_what_is_said_stands_above_it_and_steers_no_terminal(
         live.say("to a file")
         monkeypatch.setattr("sys.stderr.isatty", lambda: True)
         live.say("\x1b[2Jdeployment restarted")
+        live.say("\x1b[1;32mNAME\x1b[0m\tSTATUS\x1b[m\x1b[K")
 
     assert capsys.readouterr().err == "to a file\n"
     shown = screen.getvalue()
     assert "watching Deployment demo-app/web" in shown
     assert "    lifecycle: {preStop: ...}" in shown
     assert "\ufffd[2Jdeployment restarted" in shown
+    assert "NAME    STATUS" in shown
 
 
 def test_what_our_own_parts_log_is_said(capsys: pytest.CaptureFixture[str]) -> None:

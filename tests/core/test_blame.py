@@ -3,31 +3,13 @@ from math import inf
 import pytest
 
 from probe.core import blame, rollouts
-from probe.core.edges import Scope, implied
-from probe.core.expect import Place
 from probe.core.health import Level
-from probe.core.ledger import PortBook, ServiceRecord, Track
+from probe.core.ledger import ServiceRecord, Track
 from probe.core.results import Result
-from probe.core.rollouts import REMOVAL_WINDOW, Phase, Removal, Rollout
+from probe.core.rollouts import REMOVAL_WINDOW, Phase, Removal
 from probe.core.verdicts import Judgement, Verdict
-from tests.core.facts import CONNECTED, NODE, edge, endpoint, leaving, service, slice_of
-
-NOW = 1000.0
-PODS = ("10.0.0.1", "10.0.0.2")
-ROLLOUT = ("Deployment", "demo-app", "backend-v1")
-
-
-def rollout() -> Rollout:
-    return Rollout(ROLLOUT, ("backend-v1",), 900.0, 1500.0)
-
-
-def port_of(*levels: Level) -> tuple[ServiceRecord, PortBook]:
-    """A Service port whose endpoints have come so far, one of three pods having gone at NOW."""
-    book = PortBook(implied(service(), [slice_of(*PODS)], Scope()).ports[0])
-    book.expect(Place(NODE), local=False)
-    for pod, level in zip(PODS, levels, strict=False):
-        book.tracks[edge(pod)] = Track(edge(pod), endpoint(pod), -inf, level=level)
-    return ServiceRecord(service(), removals=[Removal("10.0.0.3", NOW)]), book
+from tests.core.facts import edge, endpoint, leaving, service, slice_of
+from tests.core.laying import NOW, PODS, answer, answers_still, dial, port_of, rollout
 
 
 def phase(
@@ -53,26 +35,6 @@ def test_the_first_phase_that_applies_is_the_one() -> None:
 def test_an_edit_lasts_a_minute_and_settling_its_time() -> None:
     assert phase(edited=NOW - 60) is Phase.STEADY
     assert phase(since=NOW - 30) is Phase.STEADY
-
-
-def dial(
-    record: ServiceRecord,
-    book: PortBook,
-    result: Result,
-    at: float,
-    *running: Rollout,
-    period: float = 0.5,
-    waited: float = 0.0,
-) -> bool:
-    """A ClusterIP dial that began at that moment."""
-    return blame.cluster_ip(record, book, result, at, period, running, waited=waited)
-
-
-def answer(record: ServiceRecord, book: PortBook, at: float) -> None:
-    """All endpoints in use answer a dial that begins at that moment."""
-    for track in book.tracks.values():
-        track.level, track.dialed_at = Level.UP, at
-    blame.confirm(record, book, at)
 
 
 def test_a_failed_dial_is_laid_to_the_removal_and_lengthens_its_lag() -> None:
@@ -135,11 +97,7 @@ def test_a_pod_that_answers_still_is_not_the_one_that_a_failed_dial_met() -> Non
     """It sleeps in its preStop hook, while the one that was removed before it has gone."""
     record, book = port_of(Level.UP, Level.UP)
     record.removals.append(Removal("10.0.0.4", NOW + 3))
-    sleeping = edge("10.0.0.4")
-    book.tracks[sleeping] = Track(
-        *(sleeping, leaving("10.0.0.4"), -inf), outcome=CONNECTED, dialed_at=NOW + 5
-    )
-    book.idle = frozenset({sleeping})
+    answers_still(book, "10.0.0.4", NOW + 5)
     assert dial(record, book, Result.REFUSED, NOW + 4)
     book.tracks[edge(PODS[0])].dialed_at = book.tracks[edge(PODS[1])].dialed_at = NOW + 6
     blame.confirm(record, book, NOW + 6)
@@ -149,11 +107,7 @@ def test_a_pod_that_answers_still_is_not_the_one_that_a_failed_dial_met() -> Non
 
 def test_failures_that_no_removed_pod_can_have_caused_are_nobodys() -> None:
     record, book = port_of(Level.UP, Level.UP)
-    gone = edge("10.0.0.3")
-    book.tracks[gone] = Track(
-        *(gone, leaving("10.0.0.3"), -inf), outcome=CONNECTED, dialed_at=NOW + 3
-    )
-    book.idle = frozenset({gone})
+    answers_still(book, "10.0.0.3", NOW + 3)
     dial(record, book, Result.REFUSED, NOW + 2)
     for pod in PODS:
         book.tracks[edge(pod)].dialed_at = NOW + 4

@@ -17,8 +17,10 @@ def record(
     ended: bool = False,
     second: int = 0,
     window: float | None = None,
+    unconfirmed: int = 0,
 ) -> dict[str, Any]:
     return {
+        "unconfirmed": unconfirmed,
         "dials": dials,
         "failed": {"refused": failed} if failed else {},
         "ended": f"2026-01-01T00:00:{second:02}Z" if ended else None,
@@ -85,6 +87,34 @@ def test_where_a_removed_pod_is_seldom_met_the_wait_is_longer() -> None:
     course.see(record(100, ended=True, window=6.0), BEGAN)
 
     assert course.over_at == BEGAN + 12
+
+
+def test_failures_that_are_not_laid_to_a_cause_are_waited_for() -> None:
+    course = Course()
+    course.see(record(100, 3, ended=True, unconfirmed=2), BEGAN)
+    open_, waits = course.unconfirmed, course.stage(BEGAN + QUIET_SECONDS)
+    course.see(record(120, 3, ended=True), BEGAN + 9)
+
+    assert (open_, waits) == (2, Stage.LINGERING)
+    assert (course.unconfirmed, course.stage(BEGAN + 9)) == (0, Stage.OVER)
+
+
+def test_but_no_longer_than_a_dial_may_be_laid_to_a_rollout() -> None:
+    course = Course()
+    course.see(record(100, 3, ended=True, unconfirmed=2), BEGAN)
+
+    assert course.stage(BEGAN + LONGEST_QUIET - 0.1) is Stage.LINGERING
+    assert course.stage(BEGAN + LONGEST_QUIET) is Stage.OVER
+
+
+def test_an_older_daemon_does_not_say_what_it_has_not_laid_yet() -> None:
+    course = Course()
+    held = record(100, 3, ended=True)
+    del held["unconfirmed"]
+    course.see(held, BEGAN)
+
+    assert (Course().unconfirmed, course.unconfirmed) == (0, 0)
+    assert course.stage(BEGAN + QUIET_SECONDS) is Stage.OVER
 
 
 def test_a_node_that_is_not_done_yet_takes_the_end_back() -> None:

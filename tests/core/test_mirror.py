@@ -201,6 +201,38 @@ def test_the_services_behind_a_rollout_may_be_learned_later() -> None:
     assert held.rollouts_of(KEY) == ()
 
 
+def test_a_rollout_whose_new_labels_leave_the_service_is_tied_to_it() -> None:
+    first, second = (("app", "backend-v1"), ("version", "1")), (("app", "backend-v1"),)
+    held = mirror(service(selector=first), slice_of("10.0.0.1"), workload(labels=first))
+    begun = store(held, workload(image="app:2", labels=second, complete=False), 10.0)
+    assert [(str(c.kind), c.services) for c in begun] == [("rollout", ("backend-v1",))]
+    store(held, service(port(8080, 8081), selector=first), 11.0)
+    assert [r.ended for r in held.rollouts_of(KEY)] == [None]
+
+    scaled = workload(image="app:2", labels=second, complete=False, replicas=9)
+    assert [c.services for c in store(held, scaled, 12.0)] == [("backend-v1",)]
+    store(held, slice_of(leaving("10.0.0.1")), 20.0)
+    store(held, slice_of(), 30.0)
+    ended = store(held, workload(image="app:2", labels=second, replicas=9), 31.0)
+    assert [(str(c.kind), c.services) for c in ended] == [("rollout_end", ("backend-v1",))]
+    (report,) = held.tick(61.0)
+    assert (str(report.kind), report.services) == ("rollout_report", ("backend-v1",))
+    assert held.rollouts_of(KEY) == ()
+    later = store(held, workload(image="app:2", labels=second, replicas=8), 70.0)
+    assert [c.services for c in later] == [()]
+
+
+def test_what_is_deleted_while_its_new_labels_leave_the_service_takes_its_old_pods_along() -> None:
+    held = mirror(service(), slice_of("10.0.0.1"), workload())
+    store(held, workload(image="app:2", labels=(("app", "x"),), complete=False), 10.0)
+    found = held.apply(kube.Removed("deployments", *KEY), 11.0)
+
+    assert [(str(c.kind), c.services) for c in found] == [
+        ("scale", ("backend-v1",)),
+        ("rollout_end", ("backend-v1",)),
+    ]
+
+
 def test_a_deleted_workload_ends_its_rollout() -> None:
     held = mirror(service(), workload())
     store(held, workload(image="app:2", complete=False), 10.0)

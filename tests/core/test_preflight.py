@@ -105,3 +105,11 @@ def test_what_is_scaled_to_zero_or_held_does_not_roll() -> None:
     assert codes(replace(CAREFUL, paused=True)) == ["paused"]
     held = replace(CAREFUL, kind="StatefulSet")
     assert codes(held, Strategy("OnDelete", 1, 0)) == ["on_delete"]
+
+
+def test_one_that_is_stuck_moves_with_its_next_template() -> None:
+    (note,) = notes(replace(CAREFUL, stuck=True, progress_deadline_seconds=60), GRADUAL)
+
+    assert note.code == "stuck"
+    assert "progressDeadlineSeconds 60" in note.text
+    assert note.fix == "kubectl rollout undo deployment backend-v1 -n demo-app"

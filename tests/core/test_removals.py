@@ -2,10 +2,10 @@
 
 from math import inf
 
-from probe.core import removals
+from probe.core import removals, rollouts
 from probe.core.edges import Endpoint
 from probe.core.ledger import ServiceRecord
-from tests.core.facts import endpoint, leaving
+from tests.core.facts import endpoint, leaving, workload
 
 
 def by_address(*endpoints: Endpoint | str) -> dict[str, Endpoint]:
@@ -52,6 +52,15 @@ def test_what_a_first_list_lacks_is_removed_when_we_heard_of_it() -> None:
     removals.follow(record, by_address("10.0.0.1"), {}, -inf, 3.0)
 
     assert removed(record) == [("10.0.0.1", 3.0)]
+
+
+def test_a_removal_is_of_the_rollout_whose_pod_goes() -> None:
+    record = ServiceRecord()
+    running = [rollouts.begin(workload(name=name), (), "", 1.0) for name in ("a", "b")]
+    old = by_address(endpoint("10.0.0.1", pod="b-7d4b9c6f5d-x2x5k"))
+    removals.follow(record, old, {}, 5.0, 5.0, running)
+
+    assert record.removals[0].rollouts == (running[1],)
 
 
 def test_a_removal_is_void_once_its_endpoint_takes_traffic_again() -> None:

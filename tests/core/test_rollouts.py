@@ -10,6 +10,7 @@ from probe.core.rollouts import (
     dial_rate,
     ending,
     error_bar,
+    owns,
     removed_with,
 )
 from probe.core.workloads import Workload
@@ -123,11 +124,94 @@ def test_the_longest_gap_is_between_two_successes_of_one_port_with_a_failure_bet
     assert found.longest_gap == 9.5  # and nothing connected since
 
 
+def test_a_pause_after_what_failed_has_connected_again_is_no_gap() -> None:
+    found = rollout()
+    for at, result in (
+        (11.0, Result.REFUSED),
+        (11.5, Result.CONNECTED),
+        (40.0, Result.CONNECTED),
+    ):
+        found.count(KEY, result, at)
+
+    assert found.longest_gap == 1.5
+
+
 def test_without_any_success_the_gap_is_as_old_as_the_rollout() -> None:
     found = rollout()
     found.count(KEY, Result.REFUSED, 12.0)
 
     assert found.longest_gap == 2.0
+
+
+def test_what_is_not_settled_yet_makes_the_drain_a_lower_bound() -> None:
+    found = rollout()
+    found.saw_lag(3.0, 0.5, 15.0)
+    found.unconfirmed = 2
+
+    assert found.text() == (
+        "none of 0 ClusterIP dials failed, removal lag at least 3.0 s (up to 0.5 s more), "
+        "preStop.sleep of at least 5 s would have avoided it"
+    )
+
+
+def test_failures_within_an_error_bar_of_when_we_see_less_are_no_end() -> None:
+    found = rollout()
+    found.saw_lag(3.0, 0.5, 15.0)
+    found.saw_lag(1.0, 0.5, 14.0)
+    found.cut(15.6)
+    assert (found.censored, found.recommended_drain) == (False, 5)
+
+    found.saw_lag(3.4, 0.2, 15.4)  # confirmed later
+    found.cut(99.0)
+    assert (found.censored, found.recommended_drain) == (True, None)
+    assert found.text() == (
+        "none of 0 ClusterIP dials failed, removed endpoints still sent to after 3.4 s, "
+        "look at kube-proxy on this node"
+    )
+
+
+def test_a_rollout_that_is_cut_right_after_a_failure_is_censored() -> None:
+    found, clean = rollout(), rollout()
+    found.saw_lag(3.0, 0.5, 15.0)
+    for each in (found, clean):
+        each.cut(15.5)
+
+    assert (found.censored, clean.censored) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("kind", "pod", "of"),
+    [
+        ("Deployment", "web-7d4b9c6f5d-x2x5k", True),
+        ("Deployment", "web-canary-7d4b9c6f5d-x2x5k", False),
+        ("Deployment", "web-0", False),
+        ("Deployment", "", False),
+        ("StatefulSet", "web-0", True),
+        ("StatefulSet", "web-12", True),
+        ("StatefulSet", "web-a-0", False),
+        ("DaemonSet", "web-x2x5k", True),
+        ("DaemonSet", "web-7d4b9c6f5d-x2x5k", False),
+    ],
+)
+def test_a_pod_is_named_after_its_workload(kind: str, pod: str, of: bool) -> None:
+    assert owns((kind, "demo-app", "web"), pod) is of
+
+
+def test_a_removal_is_of_the_rollout_whose_pod_it_is_or_of_all_that_ran() -> None:
+    first = begin(workload(name="a"), (), "", 10.0)
+    second = begin(workload(name="b"), (), "", 20.0)
+    late = begin(workload(name="c"), (), "", 21.5)
+    running = (first, second, late)
+    mine = Removal("10.0.0.1", 20.0, "b-7d4b9c6f5d-x2x5k")
+    early = Removal("10.0.0.1", 20.5, "c-7d4b9c6f5d-x2x5k")
+    other = Removal("10.0.0.1", 20.0, "d-7d4b9c6f5d-x2x5k")
+    for removal in (mine, early, other):
+        removal.belong(running)
+    other.belong(())
+
+    assert mine.rollouts == (second,)
+    assert early.rollouts == (late,)
+    assert other.rollouts == (first, second)
 
 
 def test_a_removal_without_a_failure_has_no_lag() -> None:

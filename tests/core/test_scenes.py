@@ -2,7 +2,7 @@
 
 from probe.core import kube, scenes
 from probe.core.changes import Change
-from probe.core.edges import Author, PortKey
+from probe.core.edges import Author, Kind, PortKey
 from probe.core.nodes import Node
 from probe.core.results import Outcome
 from probe.core.rounds import Config, Dial
@@ -201,6 +201,42 @@ def test_a_rollout_that_runs_for_long_is_still_the_one() -> None:
 
     assert found is not None
     assert (found.at, found.detail) == (begun, "image app:1 -> app:2")
+
+
+def test_a_rollout_whose_new_labels_leave_the_service_is_blamed_for_what_it_empties() -> None:
+    first, second = (("version", "1"),), (("version", "2"),)
+    facts = [service(selector=first)], [slice_of(*PODS)], [workload(labels=first)]
+    story = Story().listed(*facts).run(40)
+    story.store(workload(image="app:2", labels=second, complete=False, rolling=True))
+    begun = story.now
+    story.run(5)
+    assert {str(dial.phase) for dial in story.dials_since(begun, Kind.SERVICE)} == {"rollout"}
+    story.store(slice_of(*(leaving(pod) for pod in PODS)))
+    story.run(5)
+    story.store(slice_of())
+    story.store(workload(image="app:2", labels=second))
+    story.run(40)
+    found = explained(story)
+
+    assert story.verdict() == "no_endpoints"
+    assert found is not None
+    assert (found.at, str(found.kind), found.services) == (begun, "rollout", ("backend-v1",))
+
+
+def test_a_rollout_that_is_over_for_longer_than_a_change_explains_is_none() -> None:
+    story = Story().listed([service()], [slice_of(*PODS)], [workload(deadline=7200)]).run(1)
+    story.store(workload(image="app:2", complete=False, rolling=True, deadline=7200))
+    story.run(2)
+    story.store(workload(image="app:2", deadline=7200))
+    story.run(40)
+    (over,) = story.world.mirror.finished
+    assert over.ended is not None
+    drain = Judgement(Verdict.DRAIN_RACE, "")
+    seconds = 600.0
+    found = scenes.explanation(story.world, [KEY], drain, over.ended + seconds)
+    assert found is not None
+
+    assert scenes.explanation(story.world, [KEY], drain, over.ended + seconds + 1) is None
 
 
 def nodes(story: Story, *ready: bool) -> None:

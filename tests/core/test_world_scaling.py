@@ -276,3 +276,19 @@ def refuses_but(number: int) -> Callable[[Dial, float], Outcome]:
         if dial.edge.kind is not Kind.SERVICE and dial.edge.dial_port == number
         else REFUSED
     )
+
+
+def test_a_proxy_that_follows_is_not_stale_however_often_it_goes_to_zero_and_back() -> None:
+    story = standing(1, PODS[0])
+    for number in range(4):
+        story.answer = everything_connects
+        story.store(slice_of())
+        story.run(9)
+        at = story.now
+        story.store(slice_of(f"10.0.1.{number + 1}"))
+        story.answer = lambda dial, now: (
+            REJECTED if dial.edge.kind is Kind.SERVICE else CONNECTED
+        )
+        story.run(3)
+
+        assert "proxy_stale" not in alarms(story, at)

@@ -1,6 +1,7 @@
 """The command that triggers a rollout: its words, its exit code, its end."""
 
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -55,3 +56,26 @@ async def test_it_is_ended_with_the_watch_even_if_a_child_of_it_holds_on(
     await command.end()
 
     assert command.code == 137
+
+
+async def test_its_children_end_with_it() -> None:
+    said: list[str] = []
+    command = Command(("sh", "-c", "sleep 1000 & echo $!; wait; echo never"), said.append)
+    await command.start()
+    await until(lambda: said)
+    child = int(said[0])
+    running = alive(child)
+    await command.end()
+
+    assert running
+    await until(lambda: not alive(child))
+    assert (command.code, len(said)) == (143, 1)
+
+
+def alive(pid: int) -> bool:
+    """Whether it runs: one that ended may wait for a parent that never asks."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except FileNotFoundError:
+        return False
+    return stat.rpartition(")")[2].split()[0] != "Z"

@@ -79,3 +79,12 @@ async def test_an_api_server_that_does_not_tell_ends_it(
         with pytest.raises(Unreachable, match="are not listed yet"):
             async with met.working():
                 pass
+
+
+@pytest.mark.parametrize(("interval", "patience", "seconds"), [(1.0, 2.0, 5.0), (10.0, 2.0, 12.0)])
+async def test_a_failure_is_waited_for_until_all_was_dialed_again(
+    interval: float, patience: float, seconds: float, tmp_path: Path
+) -> None:
+    pace = load(SETTINGS | {"interval": interval, "timeout": patience})
+    async with standing(*WEB) as cluster, connected(cluster, tmp_path) as connection:
+        assert Here(connection, pace, SUBJECT, ("web",)).after_failures == seconds

@@ -6,13 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from probe.demo.manifests import deployment, service
 from probe.reflector import Unreachable
 from probe.vantages import NoDaemons
 from probe.watch.nodes import Nodes
 from probe.watch.subject import Subject
-from tests.front import answering, front, says
+from tests.core.test_rollout_reports import told as rolled
+from tests.front import Answer, answering, front, says
 from tests.running import until
 from tests.test_daemon import WEB, standing
 from tests.test_vantages import two_daemons
@@ -105,3 +107,54 @@ async def test_daemons_that_fall_silent_later_are_named_and_asked_again(tmp_path
 
     assert before == {}
     assert "no pods are labelled" in gone[""]
+
+
+async def test_what_was_over_when_a_node_first_answered_begins_no_watch(tmp_path: Path) -> None:
+    """It may be an older rollout; that it is of ours shows by when another node's began."""
+    answers: dict[str, list[Any]] = {"a": [], "b": [between(10, 20)], "c": []}
+
+    def of(node: str) -> Answer:
+        async def answer(_: web.Request) -> web.Response:
+            return web.json_response({"node": node, "rollouts": answers[node], "reports": []})
+
+        return answer
+
+    async with (
+        front(tmp_path) as ahead,
+        answering(of("a")) as a,
+        answering(of("b")) as b,
+        answering(of("c")) as c,
+    ):
+        ahead.pod("a", a)
+        ahead.pod("b", 1)  # where nobody listens
+        nodes = Nodes(ahead.connection, ahead.settings, SUBJECT, (), None)
+        async with nodes.working():
+            silent = list(nodes.silent())
+            ahead.store.delete("pods", "edgeprobe", "edgeprobe-b")
+            ahead.pod("b", b)
+            await until(lambda: not nodes.silent())
+            await until(lambda: "b" in nodes._new)
+            older = nodes.record()
+            answers["a"] = [between(25, 40)]
+            answers["c"] = [between(26, 41), between(10, 20)]
+            ahead.pod("c", c)
+            await until(lambda: nodes._new.get("a") and nodes._new.get("c"))
+            found = nodes.record()
+
+    assert (silent, older) == (["b"], None)
+    assert found is not None
+    assert (found["started"], found["ended"]) == (second(25), second(41))
+    assert [node["node"] for node in found["nodes"]] == ["a", "c"]
+
+
+def between(began: int, ended: int) -> Any:
+    return rolled() | {
+        "workload": str(SUBJECT),
+        "started": second(began),
+        "ended": second(ended),
+        "seconds": float(ended - began),
+    }
+
+
+def second(number: int) -> str:
+    return f"2026-11-21T10:00:{number:02}Z"

@@ -112,6 +112,21 @@ async def test_a_command_that_fails_and_begins_nothing_ends_it(tmp_path: Path) -
     assert (ended, seen.said) == ((Ending.COMMAND_FAILED, 4), ["no"])
 
 
+async def test_a_command_that_fails_is_told_of_when_patience_is_over_as_well(
+    tmp_path: Path,
+) -> None:
+    order = Order(("sh", "-c", "exit 4"), 1.0)
+
+    assert (await watched(tmp_path, order))[0] == (Ending.COMMAND_FAILED, 4)
+
+
+async def test_a_command_that_runs_on_is_ended_when_patience_is_over(tmp_path: Path) -> None:
+    ended, seen = await watched(tmp_path, Order(("sleep", "1000"), 0.5))
+
+    assert ended == (Ending.NOT_SEEN, None)
+    assert seen.said == ["probe: no rollout was seen in time: the command is ended"]
+
+
 async def test_a_command_is_waited_for_though_the_rollout_is_over(tmp_path: Path) -> None:
     gate = tmp_path / "gate"
     argv = ("sh", "-c", f"while [ ! -e {gate} ]; do sleep 0.1; done; exit 5")
