@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import PurePath
 from typing import Any
 
 from probe.lint.parsing import Parsed, place, placed
@@ -14,7 +15,7 @@ DEFAULT_NAMESPACE = "default"
 LISTS_MAX = 8
 """Lists inside of Lists that are looked into. Arbitrary."""
 
-_PLAIN = re.compile(r"[^\s,\[\]{}#]+")
+_PLAIN = re.compile(r"[^\s,\[\]{}#&!*][^\s,\[\]{}#]*")
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"|' + r"'(?:[^']|'')*'")
 
 
@@ -73,7 +74,7 @@ class Document:
 
     def written(self, path: Sequence[str | int]) -> str:
         """The scalar at that path as its file has it, quotes and all (`0x1F90`, `"8080"`); empty
-        if there is none, or it takes more than its line."""
+        if there is none, it takes more than its line, or begins with an anchor or a tag."""
         value, packed = self._walk(path)
         begin = _position(packed)
         if not begin.line or isinstance(value, dict | list):
@@ -108,8 +109,9 @@ class Document:
 
 def objects(origin: Source, index: int, parsed: Parsed) -> Iterator[Document]:
     """The objects of what was parsed: itself, or the items of a List; none if it is no manifest
-    (without apiVersion and kind)."""
-    yield from _objects(origin, index, parsed.value, parsed.at, "", 0)
+    (without apiVersion and kind, which only a kustomization.yaml may do without)."""
+    implied = "Kustomization" if PurePath(origin.name).stem.lower() == "kustomization" else ""
+    yield from _objects(origin, index, parsed.value, parsed.at, implied, 0)
 
 
 def _objects(

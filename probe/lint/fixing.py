@@ -2,11 +2,14 @@
 
 import os
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from difflib import unified_diff
 from pathlib import Path
+from typing import Any
 
+from probe.lint.documents import Document
 from probe.lint.findings import Edit, Finding
+from probe.lint.reading import read
 from probe.lint.sources import Position, Source
 
 
@@ -16,7 +19,9 @@ class Unwritable(Exception):
 
 def fix(findings: Iterable[Finding], sources: Mapping[str, Source]) -> list[tuple[Source, str]]:
     """The texts that change, with what they become. Edits that contradict each other, or do not
-    find what they replace, are left out."""
+    find what they replace, are left out; so are those that would change another value too (of an
+    anchor that is used twice), or make something else of it (a name `no`, which YAML reads as
+    false)."""
     edits: dict[str, set[Edit]] = {}
     for finding in findings:
         if finding.edit is not None and finding.source in sources:
@@ -25,6 +30,9 @@ def fix(findings: Iterable[Finding], sources: Mapping[str, Source]) -> list[tupl
     for name, wanted in edits.items():
         source = sources[name]
         text = edited(source, wanted)
+        if not _is_as_meant(source, text, wanted):
+            alone = (e for e in wanted if _is_as_meant(source, edited(source, [e]), [e]))
+            text = edited(source, alone)
         if text != source.text:
             fixed.append((source, text))
     return fixed
@@ -43,6 +51,28 @@ def edited(source: Source, edits: Iterable[Edit]) -> str:
             text = text[:begin] + edit.new + text[after:]
             end = begin
     return text
+
+
+def _is_as_meant(source: Source, text: str, edits: Iterable[Edit]) -> bool:
+    """Whether the objects of the text differ from the source's by one value for each edit."""
+    changed = (str(value) for value in _changed(_values(source.text), _values(text)))
+    return sorted(changed) == sorted(edit.new.strip("\"'") for edit in edits)
+
+
+def _values(text: str) -> list[Any]:
+    return [each.value for each in read([Source("", text)], {}) if isinstance(each, Document)]
+
+
+def _changed(before: Any, after: Any) -> Iterator[Any]:
+    """What has come instead of other values."""
+    if isinstance(before, dict) and isinstance(after, dict) and before.keys() == after.keys():
+        for key, value in before.items():
+            yield from _changed(value, after[key])
+    elif isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
+        for one, other in zip(before, after, strict=True):
+            yield from _changed(one, other)
+    elif repr(before) != repr(after):  # True is no 1, and .nan is itself
+        yield after
 
 
 def diff(source: Source, text: str) -> str:

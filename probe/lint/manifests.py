@@ -2,15 +2,15 @@
 
 from collections.abc import Iterable, Iterator
 from functools import cached_property
-from os.path import dirname, join, normpath
 from typing import NamedTuple
 
 from probe.lint.backends import Backend, backends
 from probe.lint.documents import Document
+from probe.lint.patches import Patch, files, patches
 from probe.lint.services import Service, service
 from probe.lint.sets import distance, sets
-from probe.lint.settings import Told, of_config_map, of_workload
-from probe.lint.values import is_placeholder, items, mapping, text, texts, within
+from probe.lint.settings import Told, of_config_map, of_generators, of_workload
+from probe.lint.values import is_placeholder, items, mapping, text, within
 from probe.lint.workloads import ENDING, Workload, numbers_of, workload
 
 HELM_HOOK = "helm.sh/hook"
@@ -70,6 +70,7 @@ class Set:
     def __init__(self, documents: list[Document], patches: frozenset[str]) -> None:
         self.documents = documents
         self.overlaid: dict[tuple[str, str], list[Workload]] = {}
+        self.patched: dict[tuple[str, str], list[Patch]] = {}
         self._patches = patches
 
     @cached_property
@@ -102,7 +103,18 @@ class Set:
         said = str(number)
         if any(said in variant.numbers for variant in self.variants(each)):
             return True
+        if any(said in patch.numbers for patch in self._patches_of(each.document)):
+            return True
         return any(said in self._config_numbers.get(name, ()) for name in each.config_maps)
+
+    def is_patched(self, each: Document) -> bool:
+        """Whether a Kustomization has a patch for this very object that is no document."""
+        return any(patch.name for patch in self._patches_of(each))
+
+    def _patches_of(self, each: Document) -> Iterator[Patch]:
+        for kind in (each.kind, ""):
+            for name in (each.name, ""):
+                yield from self.patched.get((kind, name), ())
 
     def is_told_elsewhere(self, each: Workload) -> bool:
         """Whether its pods read a ConfigMap that is not among the manifests."""
@@ -120,6 +132,9 @@ class Set:
         for document in self.of_kind("ConfigMap"):
             own = frozenset(readers.get(document.name, ()))
             found += [Told(document, setting, own) for setting in of_config_map(document)]
+        for document in self.of_kind("Kustomization"):
+            for name, setting in of_generators(document):
+                found.append(Told(document, setting, frozenset(readers.get(name, ()))))
         return found
 
     def of_kind(self, kind: str) -> list[Document]:
@@ -225,11 +240,14 @@ class Manifests:
 
     def __init__(self, documents: Iterable[Document]) -> None:
         self.documents = list(documents)
-        patches = frozenset(path for d in self.documents for path in _patches(d))
-        self.sets = [Set(found, patches) for found in sets(self.documents)]
+        paths = frozenset(path for d in self.documents for path in files(d))
+        self.sets = [Set(found, paths) for found in sets(self.documents)]
         overlaid: dict[tuple[str, str], list[Workload]] = {}
+        patched: dict[tuple[str, str], list[Patch]] = {}
+        for patch in (patch for d in self.documents for patch in patches(d)):
+            patched.setdefault((patch.kind, patch.name), []).append(patch)
         for each in self.sets:
-            each.overlaid = overlaid
+            each.overlaid, each.patched = overlaid, patched
             for made in each.workloads:
                 if not each.is_whole(made):
                     overlaid.setdefault((made.kind, made.document.name), []).append(made)
@@ -250,15 +268,6 @@ def _owners(document: Document) -> Iterator[tuple[str, str]]:
 def agree(one: str, other: str) -> bool:
     """Whether these may be one namespace: an absent one may be any."""
     return one == other or not one or not other
-
-
-def _patches(document: Document) -> Iterator[str]:
-    """The files that a Kustomization lays over its resources."""
-    if document.kind == "Kustomization":
-        folder = dirname(document.source)
-        found = [text(each.get("path")) for _, each in items(document.value.get("patches"))]
-        found += texts(document.value.get("patchesStrategicMerge"))
-        yield from (normpath(join(folder, each)) for each in found if each and "\n" not in each)
 
 
 def _may_make_pods(document: Document) -> bool:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from probe.lint.documents import Document
+from probe.lint.spots import reads_like_an_address
 from probe.lint.values import Path, items, mapping, number, text, texts, within
 from probe.lint.workloads import HOOKS, PROBES, Container, Workload
 
@@ -39,8 +40,10 @@ class Setting(NamedTuple):
 
     @property
     def called(self) -> str:
-        """For a sentence."""
-        return f"{self.name} is {self.value}" if self.name else self.value
+        """For a sentence. A short flag before a URL is rarely about it: `wget -qO- http://0`."""
+        if not self.name or (_SHORT.fullmatch(self.name) and not reads_like_an_address(self.name)):
+            return self.value
+        return f"{self.name} is {self.value}"
 
 
 class Told(NamedTuple):
@@ -79,6 +82,15 @@ def of_config_map(document: Document) -> Iterator[Setting]:
     for key, value in mapping(document.value.get("data")).items():
         if isinstance(value, str | int | float):
             yield from _of_value(("data", key), key, str(value))
+
+
+def of_generators(document: Document) -> Iterator[tuple[str, Setting]]:
+    """Of the ConfigMaps that a Kustomization makes of literals, with their names."""
+    for g, generator in items(document.value.get("configMapGenerator")):
+        for i, literal in enumerate(texts(generator.get("literals"))):
+            name, _, value = literal.partition("=")
+            for setting in _of_value(("configMapGenerator", g, "literals", i), name, value):
+                yield text(generator.get("name")), setting
 
 
 def of_arguments(path: Path, value: Any) -> Iterator[Setting]:
@@ -198,6 +210,7 @@ _ADDRESS = re.compile(
 Service's name. All others are passed over at once: they are nearly all there are."""
 
 _BLANK = re.compile(r"\s")
+_SHORT = re.compile(r"-\w+-?")
 _APART = re.compile(r"[\s;|&<>]+")
 _ASSIGNED = re.compile(r"(-{0,2}[A-Za-z_][\w.-]*)=(.+)")
 _NAMED = re.compile(r"""["']?([A-Za-z_][\w.\-/]*)["']?[ \t]*(?:[:=](?=[ \t"']|$)|=|[ \t])[ \t]*""")

@@ -34,11 +34,19 @@ PROBES = ("startupProbe", "livenessProbe", "readinessProbe")
 ACTIONS = ("httpGet", "tcpSocket", "grpc")
 HOOKS = ("postStart", "preStop")
 
-_ASIDE = re.compile("webhook|profil")
-"""Ports for the API server, or for those who look for what is slow."""
+_ASIDE = re.compile("webhook|profil|jolokia|jmx|(^|-)ping(-|$)")
+"""Ports for the API server, or for those who look how a program is, or for what is slow."""
+
+_LOOPBACK = re.compile(r"(^|[^0-9.])(127\.\d+\.\d+\.\d+|\[?::1\]?|localhost):\d")
+"""A listener that the pod's other containers reach, and no Service."""
+
+INJECTED_BY = re.compile("inject|^dapr.io/enabled$")
+"""Annotations that make a webhook put something into the pods."""
+
+MESHES = frozenset({"sidecar.istio.io/inject", "linkerd.io/inject"})
+"""Those of webhooks whose ports are known (ports.INJECTED_PORTS)."""
 
 DIGITS = re.compile(r"\d+")
-
 
 Configs: TypeAlias = Mapping[str, Mapping[str, Any]]
 """The data of ConfigMaps, by their names."""
@@ -197,17 +205,29 @@ class Workload:
         """Those of them that clients may be meant to use."""
         names = {p.number: p.name for p in self.ports}
         return tuple(
-            d for d in self.declared if not d.auxiliary and not _ASIDE.search(names.get(d.port, ""))
+            d
+            for d in self.declared
+            if not d.auxiliary
+            and not _ASIDE.search(names.get(d.port, ""))
+            and not _LOOPBACK.search(d.source)
         )
 
-    def is_proven(self, number: int) -> bool:
-        """Whether there is more to say that it listens there than a bare containerPort, which is
-        often a wrong one: it is told to, the port has a name, or a probe asks on it."""
-        names = {p.name for p in self.ports if p.number == number} - {""}
-        if names or any(number == p.port for c in self.running for p in c.probes):
-            return True
+    def is_told(self, number: int) -> bool:
+        """Whether a variable or an argument tells it to listen there."""
         return any(
             d.port == number and not d.source.startswith("containerPort") for d in self.declared
+        )
+
+    def is_proven(self, number: int, name: str) -> bool:
+        """Whether there is more to say that it listens there than a bare containerPort, which is
+        often a wrong one: it is told to, a probe asks on it, or the port has that name."""
+        names = {p.name for p in self.ports if p.number == number}
+        asked = {p.port for c in self.running for p in c.probes}
+        return (
+            self.is_told(number)
+            or number in asked
+            or bool(asked & names - {""})
+            or (bool(name) and name in names)
         )
 
     @property
@@ -215,6 +235,31 @@ class Workload:
         """Whether a probe asks on a port that is not declared: then others may not be either."""
         asked = {p.port for c in self.running for p in c.probes if isinstance(p.port, int)}
         return not asked <= {d.port for d in self.declared}
+
+    @property
+    def has_silent(self) -> bool:
+        """Whether one of several containers tells of no port at all: it may listen anywhere."""
+        facts = (replace(c.fact, probe_ports=()) for c in self.running if not c.ports)
+        return len(self.running) > 1 and not all(core.all_declared([fact]) for fact in facts)
+
+    @property
+    def is_injected(self) -> bool:
+        """Whether a webhook may put containers or ports into the pods that no manifest has."""
+        annotations = mapping(within(self._pod, "metadata", "annotations"))
+        return any(
+            INJECTED_BY.search(key) and value not in ("false", "disabled")
+            for key, value in annotations.items()
+            if key not in MESHES
+        )
+
+    @property
+    def reads_secrets(self) -> bool:
+        """Whether it may be told by a Secret: all variables of one, or files."""
+        volumes = [each for _, each in items(self.spec.get("volumes"))]
+        for volume in list(volumes):
+            volumes += [each for _, each in items(within(volume, "projected", "sources"))]
+        every = [e for c in self.running for _, e in items(c.value.get("envFrom"))]
+        return any("secret" in each for each in volumes) or any("secretRef" in e for e in every)
 
     @cached_property
     def ports(self) -> tuple[ContainerPort, ...]:

@@ -91,6 +91,13 @@ def test_a_scalar_is_given_as_it_is_written() -> None:
     assert found.written(("c",)) == ""
 
 
+@pytest.mark.parametrize("written", ["&a 80", "!!int 80", "&a !!int 80", '!!str "80"'])
+def test_what_begins_with_an_anchor_or_a_tag_is_not_given(written: str) -> None:
+    (found,) = documents(f"apiVersion: v1\nkind: X\na: {written}\nb: [{written}]\n")
+
+    assert [found.written(("a",)), found.written(("b", 0))] == ["", ""]
+
+
 def test_a_piece_of_a_long_value_is_found_in_its_line() -> None:
     data = "  a: |\n    x=1\n\n    url=http://0:80\n  b: 0:80\n"
     text = f"apiVersion: v1\nkind: ConfigMap\ndata:\n{data}"

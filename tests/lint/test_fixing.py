@@ -63,6 +63,47 @@ def test_of_edits_that_overlap_the_last_one_counts() -> None:
     assert edited(Source("a", "80 80\n"), edits) == "80 81\n"
 
 
+@pytest.mark.parametrize(
+    "written", ["&port 8081", "!!int 8081", '!!int "8081"', "&port !!int 8081"]
+)
+def test_a_value_with_an_anchor_or_a_tag_is_left_alone(written: str) -> None:
+    source = Source("a.yaml", INCIDENT.replace("8081", written))
+    report = lint_texts([source])
+
+    assert [f.edit for f in report.findings if f.severity == "error"] == [None]
+    assert fix(report.findings, {"a.yaml": source}) == []
+
+
+TWICE = """\
+apiVersion: v1
+kind: ConfigMap
+data: {port: &p 80, x: 80, no: n}
+more: *p
+---
+apiVersion: v1
+kind: ConfigMap
+data: {port: 80, name: web, more: .nan}
+"""
+
+
+def test_edits_that_change_more_than_their_value_are_left_out() -> None:
+    source = Source("a.yaml", TWICE)
+    twice, fine, false, broken = (
+        finding("a.yaml", edit)
+        for edit in (
+            Edit(3, 17, "80", "81"),
+            Edit(8, 14, "80", "81"),
+            Edit(8, 24, "web", "no"),
+            Edit(3, 24, "80", "81}"),
+        )
+    )
+
+    assert fix([twice, false, broken], {"a.yaml": source}) == []
+    assert fix([twice, fine, false, broken], {"a.yaml": source}) == [
+        (source, TWICE.replace("port: 80, name", "port: 81, name"))
+    ]
+
+
 def test_findings_without_an_edit_or_a_file_change_nothing() -> None:
     edit = Edit(1, 1, "80", "81")
 

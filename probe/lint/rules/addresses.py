@@ -1,16 +1,18 @@
 """Whether the addresses that programs are told to connect to can be connected to at all."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from ipaddress import IPv4Address, IPv6Address
 
 from probe.core import listening
 from probe.core.ports import is_auxiliary
 from probe.core.targets import THIS_NETWORK, numeric, port_fault
+from probe.lint.documents import Document
 from probe.lint.findings import Finding, Rule, Severity
-from probe.lint.manifests import Manifests
+from probe.lint.manifests import Manifests, Set
 from probe.lint.settings import ASKED, Setting, Told, of_slice, ports_of_slice
 from probe.lint.spots import Spot, reads_like_an_address, spots
+from probe.lint.values import Path, items, number
 
 ZERO = Rule(
     "zero-address",
@@ -23,8 +25,8 @@ ZERO = Rule(
 PORT = Rule(
     "port-out-of-range",
     Severity.ERROR,
-    "A program is told to connect to a port that there is not",
-    "Port 0 and ports over 65535 cannot be dialed.",
+    "A port is 0 or over 65535",
+    "Such a port cannot be dialed, and the API server refuses a Service or a pod that has it.",
     "name the port that is meant, 1-65535",
 )
 
@@ -40,6 +42,13 @@ MEANT_FOR_CALLERS = listening.vocabulary(
     "url uri uris target upstream upstreams backend backends remote peer peers pass"
 )
 """What the last word of a name is that no program calls its listener by."""
+
+LIBPQ = frozenset({"pghost", "pghostaddr"})
+"""Variables of PostgreSQL's clients alone (postgresql.org/docs/current/libpq-envars.html)."""
+
+TRANSPORTS = listening.vocabulary("tcp tcp4 tcp6 udp udp4 udp6 tls zmq rtmp rtmps rtsp srt")
+"""Schemes in which programs are told where to listen as often as where to connect
+(`dockerd --host=tcp://0.0.0.0:2375`)."""
 
 PLAIN = frozenset({"0.0.0.0", "[::]", "::"})
 """How people write that a program listens on all addresses."""
@@ -65,6 +74,10 @@ def zeros(manifests: Manifests) -> Iterator[Finding]:
 
 def ports(manifests: Manifests) -> Iterator[Finding]:
     """One for each value; a zero address with such a port is a zero address."""
+    for each in manifests.sets:
+        for document, path, port in _declared(each):
+            if reason := port_fault(port):
+                yield PORT.at(document, path, f"{path[-1]}: {reason}")
     for told in _told(manifests):
         for spot in _destinations(told.setting):
             reason = None if spot.port is None else port_fault(spot.port)
@@ -76,6 +89,23 @@ def ports(manifests: Manifests) -> Iterator[Finding]:
             for path, port in ports_of_slice(document):
                 if reason := port_fault(port):
                     yield PORT.at(document, path, reason)
+
+
+def _declared(each: Set) -> Iterator[tuple[Document, Path, int]]:
+    """The numbers of Services and containers. Zeros are left out: most are Go's for nothing, which
+    the API server takes for the default (targetPort, hostPort) or refuses at once."""
+    for service in each.services:
+        for declared in service.ports:
+            if declared.number:
+                yield service.document, (*declared.path, "port"), declared.number
+            if isinstance(declared.target, int) and declared.target:
+                yield service.document, (*declared.path, "targetPort"), declared.target
+    for workload in each.workloads:
+        for container in workload.containers:
+            for i, port in items(container.value.get("ports")):
+                for key in ("containerPort", "hostPort"):
+                    if found := number(port.get(key)):
+                        yield workload.document, (*container.path, "ports", i, key), found
 
 
 def _told(manifests: Manifests) -> Iterator[Told]:
@@ -101,7 +131,9 @@ def _severity(told: Told, spot: Spot) -> Severity | None:
     setting = told.setting
     words = listening.words_of(setting.full_name)
     said, last = frozenset(words), words[-1] if words else ""
-    callers = last in MEANT_FOR_CALLERS or bool(said & (listening.THEIRS | listening.ADVERTISED))
+    callers = last in MEANT_FOR_CALLERS | LIBPQ or bool(
+        said & (listening.THEIRS | listening.ADVERTISED)
+    )
     if not spot.host:
         return Severity.ERROR if spot.scheme and callers else None
     if not _is_zero(spot.host):
@@ -115,17 +147,26 @@ def _severity(told: Told, spot: Spot) -> Severity | None:
     sure = callers or bool(said & listening.SERVERS)
     if spot.scheme:
         if not (sure or not words or reads_like_an_address(setting.name)):
-            return None if is_auxiliary(setting.name) else Severity.WARNING
+            aside = is_auxiliary(setting.name) or spot.scheme in TRANSPORTS
+            return None if aside else Severity.WARNING
+        if spot.scheme in TRANSPORTS and not _is_theirs(words):
+            return None if setting.name in ("-H", "--host") else Severity.WARNING  # dockerd's
         another = last not in ("url", "uri", "uris") and callers and not said & listening.ADVERTISED
         return Severity.WARNING if spot.port in told.own and not another else Severity.ERROR
     if spot.port is None:
-        return Severity.WARNING if sure and not told.own else None
+        return Severity.WARNING if sure and (last in LIBPQ or not told.own) else None
     flag = setting.name.startswith("-")  # --http.address: hardly a destination without a word of it
     if spot.port in told.own:
         return Severity.WARNING if sure and not flag else None
     if sure:
         return Severity.ERROR
     return None if flag or setting.under else Severity.WARNING
+
+
+def _is_theirs(words: Sequence[str]) -> bool:
+    """Whether a name with these words calls what somebody else listens on."""
+    said = listening.THEIRS | listening.ADVERTISED | MEANT_FOR_CALLERS - {"url", "uri", "uris"}
+    return not said.isdisjoint(words)
 
 
 def _may_be_ours(spot: Spot) -> bool:

@@ -44,6 +44,16 @@ INJECTED_PORTS = frozenset({*range(15000, 15100), 4143, 4190, 4191, 20200})
 application-requirements, linkerd2's values.yaml, Consul's envoy_prometheus_bind_addr): no manifest
 declares them."""
 
+TLS_PORTS = frozenset({443, 8443})
+"""Where images that listen on 80 or 8080 often listen too, declared or not."""
+
+SEVERAL_PORTS = re.compile(
+    "postgres|pgbouncer|pgpool|mysql|maria|percona|mongo|redis|valkey|memcache|elastic|opensearch"
+    "|solr|cassandra|scylla|couch|clickhouse|cockroach|neo4j|influx|etcd|consul|vault|nomad"
+    "|zookeeper|kafka|rabbit|activemq|artemis|nats|pulsar|minio|nexus|hazelcast|ignite|db"
+)
+"""Images of databases and the like: their ports have neighbours (9200 and 9300, 9000 and 9001)."""
+
 _NAME = re.compile("[a-z0-9-]+")
 """A port's name; anything else is a placeholder (`PORT`, `{{ port }}`)."""
 
@@ -68,59 +78,68 @@ def _mismatch(
     told = {d.port: d for w in workloads for d in w.main_ports}
     taken = {number for w in workloads for number in _taken(each, w)}
     free = [n for n in told if n not in taken and all(_declares(w, n) for w in workloads)]
-    severity = _severity(each, service, port, workloads, free)
-    meant = free or [n for n in told if is_slip(n, port.leads_to)]
+    right = not told.keys().isdisjoint(n for w in workloads for n in _leads_to(service, w))
+    slips = [] if right else [n for n in told if is_slip(n, port.leads_to)]
+    meant = (len(slips) == 1 and [n for n in free if n in slips]) or free or slips
     source = f" ({told[meant[0]].source})" if len(meant) == 1 else ""
     written = f"targetPort {port.target}" if port.target else f"port {port.number}"
     message = (
         f"{written} is none of the ports that {_words(workloads)} declares: "
         f"{', '.join(map(str, told))}{source}"
     )
-    if severity is Severity.INFO:
+    if not meant:
         return MISMATCH.at(
             service.document,
             port.target_path,
             f"{message}, where other Service ports lead to already",
             fix="declare the port in the container, or set targetPort to one that it declares",
-            severity=severity,
+            severity=Severity.INFO,
         )
     to = " or ".join(map(str, meant))
-    sure = severity is Severity.ERROR and len(meant) == 1
+    sure = len(meant) == 1 and not right and _is_sure(each, service, port, workloads, meant[0])
     return MISMATCH.at(
         service.document,
         port.target_path,
         message,
         fix=f"set targetPort to {to}",
         new=_rewritten(service, port, to) if sure else "",
-        severity=severity,
+        severity=Severity.ERROR if sure else Severity.WARNING,
     )
 
 
-def _severity(
-    each: Set,
-    service: Service,
-    port: ServicePort,
-    workloads: Sequence[Workload],
-    free: Sequence[int],
-) -> Severity:
-    """An error only where the declared port is surely the one that is meant, and the other hardly
-    one that the application opens undeclared: images that listen elsewhere than their manifests
+def _is_sure(
+    each: Set, service: Service, port: ServicePort, workloads: Sequence[Workload], meant: int
+) -> bool:
+    """Only where the declared port is surely the one that is meant, and the other hardly one that
+    something in the pods opens undeclared: images that listen elsewhere than their manifests
     declare are common."""
-    main = {d.port for w in workloads for d in w.main_ports}
-    right = main & {number for w in workloads for number in _leads_to(service, w)}
-    slip = not right and len([n for n in main if is_slip(n, port.leads_to)]) == 1
-    if not free and not slip:
-        return Severity.INFO
-    proven = not right and all(any(w.is_proven(n) for n in free) for w in workloads)
+    slip = is_slip(meant, port.leads_to)
     doubtful = (
         service.headless
         or is_auxiliary(f"{service.name}-{port.name}")
-        or any(each.is_told_elsewhere(w) for w in workloads)
+        or each.is_patched(service.document)
+        or any(each.is_patched(w.document) or each.is_told_elsewhere(w) for w in workloads)
+        or any(w.has_silent or w.is_injected for w in workloads)
+        or any(w.reads_secrets and not w.is_told(meant) for w in workloads)
         or (not slip and any(w.opens_undeclared for w in workloads))
+        or (not slip and port.leads_to in TLS_PORTS)
     )
-    unchosen = port.target is None and not right
-    sure = (slip or proven or unchosen) and not doubtful
-    return Severity.ERROR if sure else Severity.WARNING
+    proven = all(w.is_proven(meant, port.name) for w in workloads)
+    return not doubtful and (proven or _is_typo(meant, port, workloads))
+
+
+def _is_typo(meant: int, port: ServicePort, workloads: Sequence[Workload]) -> bool:
+    """Whether one digit of a targetPort that somebody wrote is another one: that needs no proof,
+    but for images whose ports differ so."""
+    digits = zip(str(meant), str(port.target or ""), strict=False)
+    images = (str(c.value.get("image")) for w in workloads for c in w.running)
+    return (
+        isinstance(port.target, int)
+        and len(str(meant)) == len(str(port.target))
+        and min(meant, port.target) >= PRIVILEGED
+        and sum(a != b for a, b in digits) == 1
+        and not any(SEVERAL_PORTS.search(image.rpartition("/")[2]) for image in images)
+    )
 
 
 def is_slip(declared: int, target: int | str | None) -> bool:
@@ -156,14 +175,30 @@ def names(manifests: Manifests) -> Iterator[Finding]:
             if not isinstance(name, str) or name in INJECTED or not _NAME.fullmatch(name):
                 continue
             variants = [v for w in workloads for v in each.variants(w)]
-            if not any(v.resolved(name, port.protocol) for v in variants):
+            if name.isdecimal():
+                yield _quoted(service, port, name)
+            elif not any(v.resolved(name, port.protocol) for v in variants):
                 yield _misnamed(each, service, port, name, workloads)
+
+
+def _quoted(service: Service, port: ServicePort, name: str) -> Finding:
+    """A number in quotes (IsValidPortName, k8s.io/apimachinery/pkg/util/validation)."""
+    return NAME.at(
+        service.document,
+        port.target_path,
+        f'targetPort "{name}" is a name, because of its quotes, and a name needs a letter: the API '
+        "server refuses the Service",
+        fix=f"set targetPort to {name}, without quotes",
+        new=name,
+    )
 
 
 def _misnamed(
     each: Set, service: Service, port: ServicePort, name: str, workloads: Sequence[Workload]
 ) -> Finding:
     known = [p for w in workloads for p in w.ports]
+    doubtful = any(w.is_injected or each.is_patched(w.document) for w in workloads)
+    severity = Severity.WARNING if doubtful else Severity.ERROR
     others = sorted({p.protocol for p in known if p.name == name})
     if others:
         message = (
@@ -171,7 +206,7 @@ def _misnamed(
             f"Service's port {port.number} is {port.protocol}"
         )
         fix = f"make both {port.protocol}, or give the {port.protocol} port a name of its own"
-        return NAME.at(service.document, port.target_path, message, fix=fix)
+        return NAME.at(service.document, port.target_path, message, fix=fix, severity=severity)
     told = ", ".join(dict.fromkeys(p.name or str(p.number) for p in known))
     taken = {number for w in workloads for number in _taken(each, w)}
     free = [p for p in known if p.number not in taken and p.protocol == port.protocol]
@@ -182,7 +217,8 @@ def _misnamed(
         f"no container of {_words(workloads)} has a port named {name}: "
         f"{f'it has {told}' if told else 'it declares no ports'}",
         fix=f"set targetPort to {only}, or name the container's port {name}" if only else "",
-        new=_rewritten(service, port, only) if only else "",
+        new=_rewritten(service, port, only) if only and not doubtful else "",
+        severity=severity,
     )
 
 
@@ -213,11 +249,15 @@ def _served(manifests: Manifests) -> Iterator[tuple[Set, Service, tuple[Workload
     for each in manifests.sets:
         for service in each.services:
             behind = each.behind(service)
-            if behind.workloads and behind.sure and not any(map(_is_injected, behind.workloads)):
+            if (
+                behind.workloads
+                and behind.sure
+                and not any(map(_is_put_in_place, behind.workloads))
+            ):
                 yield each, service, behind.workloads
 
 
-def _is_injected(workload: Workload) -> bool:
+def _is_put_in_place(workload: Workload) -> bool:
     """Whether the container itself is put in place by a webhook (istio.io, gateway injection)."""
     return any(c.value.get("image") == "auto" for c in workload.running)
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 from probe.lint.findings import Finding, Rule, Severity
-from probe.lint.manifests import Manifests
+from probe.lint.manifests import Manifests, Set
 from probe.lint.rules.ports import INJECTED_PORTS
 from probe.lint.values import is_placeholder
 from probe.lint.workloads import Container, Probe, Workload
@@ -31,24 +31,37 @@ _HEALTH = re.compile(r"health|ready|readiness|live|ping|status|probe|metrics|sta
 
 
 def names(manifests: Manifests) -> Iterator[Finding]:
-    for workload, container, probe in _probes(manifests):
+    """Names, and numbers in quotes, which are names to the API."""
+    for each, workload, container, probe in _probes(manifests):
         name = probe.port
-        if not isinstance(name, str) or is_placeholder(name) or name.isdecimal():
+        if not isinstance(name, str) or is_placeholder(name):
             continue
-        if name not in {p.name for p in container.ports}:
+        doubtful = workload.is_injected or each.is_patched(workload.document)
+        if name.isdecimal():
+            yield NAME.at(
+                workload.document,
+                probe.path,
+                f'{probe.kind} of container {container.name} asks on port "{name}", which is a '
+                "name, because of its quotes, and a name needs a letter: the API server refuses "
+                "it",
+                fix=f"set it to {name}, without quotes",
+                new=name,
+            )
+        elif name not in {p.name for p in container.ports}:
             known = ", ".join(p.name or str(p.number) for p in container.ports)
             yield NAME.at(
                 workload.document,
                 probe.path,
                 f"{probe.kind} of container {container.name} asks on port {name}, which its "
                 f"container does not have: it has {known or 'no ports'}",
+                severity=Severity.WARNING if doubtful else Severity.ERROR,
             )
 
 
 def numbers(manifests: Manifests) -> Iterator[Finding]:
     """Numbers: a warning at most, as many applications answer probes on a port that nothing
     declares."""
-    for workload, container, probe in _probes(manifests):
+    for _, workload, container, probe in _probes(manifests):
         asked = probe.port
         if not isinstance(asked, int) or asked in INJECTED_PORTS:
             continue
@@ -71,13 +84,13 @@ def _is_apart(workload: Workload, probe: Probe) -> bool:
     return not told and probe.action == "httpGet" and _HEALTH.search(probe.url_path) is not None
 
 
-def _probes(manifests: Manifests) -> Iterator[tuple[Workload, Container, Probe]]:
+def _probes(manifests: Manifests) -> Iterator[tuple[Set, Workload, Container, Probe]]:
     for each in manifests.sets:
         for workload in each.workloads:
             if each.is_whole(workload):
                 for container in workload.running:
                     for probe in container.probes:
-                        yield workload, container, probe
+                        yield each, workload, container, probe
 
 
 def _is_said(container: Container, number: int) -> bool:

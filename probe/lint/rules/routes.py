@@ -29,10 +29,16 @@ BY_ANNOTATION = "use-annotation"
 
 
 def ports(manifests: Manifests) -> Iterator[Finding]:
+    """An ExternalName Service's ports bind nobody: it is an alias in DNS."""
     for each in manifests.sets:
         for backend in each.backends:
             found = [s for s in each.services_named(backend.service, backend.namespace) if s.ports]
-            if not found or backend.port is None or backend.port == BY_ANNOTATION:
+            if (
+                not found
+                or any(s.external for s in found)
+                or backend.port is None
+                or backend.port == BY_ANNOTATION
+            ):
                 continue
             if isinstance(backend.port, str) and is_placeholder(backend.port):
                 continue

@@ -10,6 +10,13 @@ from probe.lint.parsing import Parser
 from probe.lint.rules import RULES
 from probe.lint.sources import Source
 
+LISTENS = "{name: web, env: [{name: LISTEN_ADDR, value: '0.0.0.0:8080'}]}"
+PROBED = (
+    "{name: web, ports: [{name: http, containerPort: 8080}], "
+    "readinessProbe: {httpGet: {port: http}}}"
+)
+"""Containers that are surely meant to listen on 8080."""
+
 
 class Said(NamedTuple):
     """A finding, in short: `quoted` is the line that it points at."""
@@ -52,6 +59,12 @@ def rules(*texts: str, **files: str) -> list[str]:
     return [each.rule for each in said(*texts, **files)]
 
 
+def mismatch(*texts: str, **files: str) -> list[tuple[str, bool]]:
+    """Severity, and whether there is an edit."""
+    found = findings(*texts, **files)
+    return [(f.severity, bool(f.edit)) for f in found if f.rule.id == "target-port-mismatch"]
+
+
 def service(*ports: str, name: str = "web", more: str = "selector: {app: web}") -> str:
     """A Service of these ports, each a map in flow style."""
     head = f"---\napiVersion: v1\nkind: Service\nmetadata: {{name: {name}}}\nspec:\n  {more}\n"
@@ -69,7 +82,7 @@ def workload(
 ) -> str:
     """A Deployment, or the like, of one container, in flow style; `more` is for its pods' spec."""
     head = f"---\napiVersion: {version}\nkind: {kind}\nmetadata: {{name: {name}}}\n"
-    image = container.replace("{", "{image: web:1, ", 1)
+    image = container if "image:" in container else container.replace("{", "{image: web:1, ", 1)
     spec = f"spec:\n  containers:\n    - {image}\n" + indent(dedent(more), "  ") + "\n"
     pod = f"metadata: {{labels: {labels}}}\n{spec}"
     if kind == "Pod":

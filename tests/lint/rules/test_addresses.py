@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.lint.rules.manifest import Said, config_map, findings, said, workload
+from tests.lint.rules.manifest import Said, config_map, findings, said, service, workload
 
 
 def env(name: str, value: str, more: str = "") -> str:
@@ -28,6 +28,12 @@ OWN = ", ports: [{containerPort: 8080}]"
         ("BACKEND_URL", "http://[::ffff:0.0.0.0]:80/"),
         ("BACKEND_URL", "http://0.0.0.0/"),
         ("BACKEND_URL", "http://:80/"),
+        ("DB_URL", "jdbc:mysql://0.0.0.0:3306/x"),
+        ("MONGO_URL", "mongodb://a:27017,0.0.0.0:27017/db"),
+        ("GRPC_TARGET", "dns:///0.0.0.0:80"),
+        ("zookeeper.connect", "0.0.0.0:2181"),
+        ("UPSTREAM_URL", "tcp://0.0.0.0:80"),
+        ("EXTERNAL_ADDRESS", "tcp://0.0.0.0:26656"),
         ("KAFKA_ADVERTISED_LISTENERS", "PLAINTEXT://0.0.0.0:9092"),
     ],
 )
@@ -60,6 +66,14 @@ def test_zero_addresses_to_connect_to(name: str, value: str) -> None:
         ("SERVER", "0"),
         ("TRACING_URL", "localhost:0"),
         ("START", "00:00:00"),
+        ("OPENING_TARGET", "00:30"),
+        ("MIDNIGHT_TARGET", "0:00"),
+        ("SYNC_TARGET", "0:1"),
+        ("UPTIME_WINDOW_TARGET", "0:30"),
+        ("ASPECT_TARGET", "0:16"),
+        ("TIME_TARGET", "0:99999"),
+        ("REPORT", "http://web/x?ids=1,0:80"),
+        ("DATA_URL", "file:///0:80"),
         ("MAC_ADDRESS", "00:00:5e:00:53:af"),
         ("ADDRESS", "fe80::1"),
         ("LIVENESS_LISTENER", "http://0.0.0.0:80"),
@@ -78,6 +92,12 @@ def test_what_listens_or_is_no_address(name: str, value: str) -> None:
         ("BACKEND_ADDR", "0.0.0.0:8080", OWN),
         ("DB_HOST", "0.0.0.0", ""),
         ("CALLBACK", "http://0.0.0.0:80", ""),
+        ("PGHOST", "0.0.0.0", ""),
+        ("PGHOST", "0.0.0.0", OWN),
+        ("ZMQ_URL", "tcp://0.0.0.0:5555", OWN),
+        ("RTMP_URL", "rtmp://0.0.0.0:1935", ""),
+        ("CSI_ENDPOINT", "tcp://0.0.0.0:10000", ""),
+        ("SYSLOG_URL", "udp://0.0.0.0:514", OWN),
     ],
 )
 def test_what_may_be_to_listen_on_is_a_warning(name: str, value: str, more: str) -> None:
@@ -98,9 +118,24 @@ def test_all_addresses_with_a_port_of_its_own_are_to_listen_on() -> None:
 
 
 @pytest.mark.parametrize(
+    "args",
+    [
+        "[dockerd, '--host=tcp://0.0.0.0:2375']",
+        "[-H, 'tcp://0.0.0.0:2375']",
+        "['--rpc.laddr=tcp://0.0.0.0:26657']",
+    ],
+)
+def test_listeners_in_the_form_of_urls(args: str) -> None:
+    assert said(workload(f"{{name: web, args: {args}}}")) == []
+
+
+@pytest.mark.parametrize(
     ("value", "severity"),
     [
         ("db:0", "error"),
+        ("jdbc:postgresql://db:0/x", "error"),
+        ("mongodb://a:27017,b:99999/x", "error"),
+        ("dns:///db:0", "error"),
         ("db:65536", "error"),
         ("http://db.example.com:99999/x", "error"),
         ("10.0.0.1:70000", "error"),
@@ -201,6 +236,65 @@ def test_the_message_says_where_it_leads() -> None:
     assert found.message == (
         "BACKEND_ADDR is 0:80: 0 is the zero address, so whoever dials it reaches itself"
     )
+
+
+def test_the_message_names_no_flag_that_is_not_about_the_address() -> None:
+    (found,) = [
+        f
+        for f in findings(workload("{name: web, args: [wget, -qO-, 'http://0:80']}"))
+        if f.rule.id == "zero-address"
+    ]
+    assert found.message.startswith("http://0:80: 0 is the zero address")
+
+
+def test_literals_of_a_kustomization() -> None:
+    text = """
+        apiVersion: kustomize.config.k8s.io/v1beta1
+        kind: Kustomization
+        configMapGenerator:
+          - name: settings
+            literals:
+              - LISTEN_ADDR=0.0.0.0:8080
+              - API_URL=http://0.0.0.0:8080
+              - BACKEND_URL=http://0:80
+    """
+    assert said(text) == [
+        ("zero-address", "error", "- API_URL=http://0.0.0.0:8080"),
+        ("zero-address", "error", "- BACKEND_URL=http://0:80"),
+    ]
+    reads = f"{{name: web, envFrom: [{{configMapRef: {{name: settings}}}}]{OWN}}}"
+    assert said(text, workload(reads))[0].severity == "warning"
+
+
+@pytest.mark.parametrize(
+    ("ports", "count"),
+    [
+        ("{port: 70000}", 1),
+        ("{port: 0}", 0),
+        ("{port: 80, targetPort: 80801}", 1),
+        ("{port: 80, targetPort: -1}", 1),
+        ("{port: 65535, targetPort: 0}", 0),
+        ("{port: 80, targetPort: http}", 0),
+        ("{port: PORT}", 0),
+    ],
+)
+def test_ports_of_a_service_that_there_are_not(ports: str, count: int) -> None:
+    expected = [("port-out-of-range", "error", f"- {ports}")] * count
+    assert said(service(ports)) == expected
+
+
+@pytest.mark.parametrize(
+    ("port", "count"),
+    [
+        ("containerPort: 99999", 1),
+        ("containerPort: 0", 0),
+        ("containerPort: 80, hostPort: 80801", 1),
+        ("containerPort: 65535, hostPort: 0", 0),
+    ],
+)
+def test_ports_of_a_container_that_there_are_not(port: str, count: int) -> None:
+    found = said(workload(f"{{name: web, ports: [{{{port}}}]}}"))
+    assert [(s.rule, s.severity) for s in found] == [("port-out-of-range", "error")] * count
 
 
 SLICE = """

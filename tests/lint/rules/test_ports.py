@@ -3,9 +3,17 @@
 import pytest
 
 from probe.lint.rules.ports import is_slip
-from tests.lint.rules.manifest import config_map, findings, rules, said, service, workload
+from tests.lint.rules.manifest import (
+    LISTENS,
+    PROBED,
+    config_map,
+    findings,
+    rules,
+    said,
+    service,
+    workload,
+)
 
-LISTENS = "{name: web, env: [{name: LISTEN_ADDR, value: '0.0.0.0:8080'}]}"
 BARE = "{name: web, ports: [{containerPort: 8080}]}"
 DECLARES = "{name: web, ports: [{name: http, containerPort: 8080}]}"
 
@@ -60,17 +68,35 @@ def test_ports_that_fit_or_may_fit_are_no_findings(port: str, container: str) ->
     [
         ("{port: 80, targetPort: 8081}", DECLARES, "error", ("8081", "8080")),
         ("{port: 80, targetPort: 8081}", LISTENS, "error", ("8081", "8080")),
-        ("{port: 8081}", DECLARES, "error", None),  # there is no targetPort to rewrite
+        ("{port: 8081}", LISTENS, "error", None),  # there is no targetPort to rewrite
         (
             "{port: 80, targetPort: 8081}",
             "{name: web, ports: [{name: a, containerPort: 8080}, {name: b, containerPort: 8082}]}",
-            "error",
+            "warning",
             None,  # which of the two is meant cannot be told
         ),
-        ("{port: 80, targetPort: 9000}", DECLARES, "error", ("9000", "8080")),
+        ("{port: 80, targetPort: 9000}", DECLARES, "warning", None),  # a name is no proof
+        ("{port: 80, targetPort: 9000, name: http}", DECLARES, "error", ("9000", "8080")),
+        ("{port: 80, targetPort: 9000}", PROBED, "error", ("9000", "8080")),
+        ("{port: 443, targetPort: 8443}", PROBED, "warning", None),  # TLS, beside what is declared
+        ("{port: 80, targetPort: 8081}", BARE, "error", ("8081", "8080")),
+        ("{port: 8081}", BARE, "warning", None),
+        (
+            "{port: 5433, targetPort: 5433}",
+            "{name: db, image: 'docker.io/postgres:17', ports: [{containerPort: 5432}]}",
+            "warning",
+            None,
+        ),
+        (
+            "{port: 61616}",
+            "{name: mq, ports: [{name: a, containerPort: 1}, {name: http, containerPort: 8080}]}",
+            "warning",
+            None,
+        ),
         ("{port: 80, targetPort: 9000}", LISTENS, "error", ("9000", "8080")),
-        ("{port: 80, targetPort: 80}", BARE, "error", ("80", "8080")),
-        ("{port: 9000}", BARE, "error", None),
+        ("{port: 80, targetPort: 80}", BARE, "warning", None),
+        ("{port: 9000}", BARE, "warning", None),
+        ("{port: 9000}", LISTENS, "error", None),
         ("{port: 80, targetPort: 9000}", BARE, "warning", None),  # such are often wrong
         (
             "{port: 80, targetPort: 9000}",
@@ -100,6 +126,14 @@ def test_a_number_that_nothing_declares(
     (found,) = [f for f in every if f.rule.id == "target-port-mismatch"]
     assert found.severity == severity
     assert (found.edit and (found.edit.old, found.edit.new)) == edit
+
+
+def test_a_number_in_quotes_is_a_name_that_the_api_refuses() -> None:
+    every = findings(service("{port: 80, targetPort: '8080'}") + workload(DECLARES))
+    (found,) = [f for f in every if f.rule.id == "target-port-name"]
+    assert (found.severity, found.fix) == ("error", "set targetPort to 8080, without quotes")
+    assert found.edit is not None
+    assert (found.edit.old, found.edit.new) == ("'8080'", "8080")
 
 
 def test_a_second_port_of_the_service_may_lead_to_one_that_is_not_declared() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.lint.rules.manifest import rules, said, workload
+from tests.lint.rules.manifest import findings, rules, said, workload
 
 PORTS = "ports: [{name: http, containerPort: 8080}]"
 
@@ -12,6 +12,22 @@ PORTS = "ports: [{name: http, containerPort: 8080}]"
 def test_a_name_that_the_container_does_not_have(kind: str, action: str) -> None:
     text = workload(f"{{name: web, {PORTS}, {kind}: {{{action}: {{port: web}}}}}}")
     assert [(s.rule, s.severity) for s in said(text)] == [("probe-port-name", "error")]
+
+
+def test_a_number_in_quotes_is_a_name_that_the_api_refuses() -> None:
+    text = workload(f"{{name: web, {PORTS}, readinessProbe: {{httpGet: {{port: '8080'}}}}}}")
+    (found,) = [f for f in findings(text) if f.rule.id == "probe-port-name"]
+    assert (found.severity, found.fix) == ("error", "set it to 8080, without quotes")
+    assert found.edit is not None
+    assert (found.edit.old, found.edit.new) == ("'8080'", "8080")
+
+
+def test_a_webhook_may_give_the_container_a_port() -> None:
+    text = workload(f"{{name: web, {PORTS}, readinessProbe: {{httpGet: {{port: web}}}}}}")
+    injected = text.replace(
+        "metadata: {labels", "metadata: {annotations: {inject.istio.io/templates: x}, labels"
+    )
+    assert [(s.rule, s.severity) for s in said(injected)] == [("probe-port-name", "warning")]
 
 
 def test_a_neighbours_names_are_not_the_containers_own() -> None:
@@ -26,7 +42,6 @@ def test_a_neighbours_names_are_not_the_containers_own() -> None:
     [
         f"{{name: web, {PORTS}, readinessProbe: {{httpGet: {{port: http}}}}}}",
         f"{{name: web, {PORTS}, readinessProbe: {{httpGet: {{port: 8080}}}}}}",
-        f"{{name: web, {PORTS}, readinessProbe: {{httpGet: {{port: '8081'}}}}}}",
         f"{{name: web, {PORTS}, readinessProbe: {{httpGet: {{port: $(PORT)}}}}}}",
         f"{{name: web, {PORTS}, readinessProbe: {{httpGet: {{port: 15021}}}}}}",
         f"{{name: web, {PORTS}, readinessProbe: {{exec: {{command: [ls]}}}}}}",

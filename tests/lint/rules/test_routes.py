@@ -22,6 +22,13 @@ def route(ref: str, kind: str = "HTTPRoute", spec: str = "rules: [{backendRefs: 
     return head + f"metadata: {{name: web}}\nspec:\n  {spec % ref}\n"
 
 
+@pytest.mark.parametrize("text", [ingress("web", "{number: 443}"), route("{name: web, port: 443}")])
+def test_an_alias_in_dns_has_no_ports_of_its_own(text: str) -> None:
+    external = service("{port: 5432}", more="type: ExternalName\n  externalName: db.example.com")
+    assert said(external + text) == []
+    assert said(WEB + text) != []
+
+
 @pytest.mark.parametrize(
     "text",
     [
