@@ -286,9 +286,7 @@ def test_a_proxy_that_follows_is_not_stale_however_often_it_goes_to_zero_and_bac
         story.run(9)
         at = story.now
         story.store(slice_of(f"10.0.1.{number + 1}"))
-        story.answer = lambda dial, now: (
-            REJECTED if dial.edge.kind is Kind.SERVICE else CONNECTED
-        )
+        story.answer = lambda dial, now: REJECTED if dial.edge.kind is Kind.SERVICE else CONNECTED
         story.run(3)
 
         assert "proxy_stale" not in alarms(story, at)
