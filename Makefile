@@ -3,8 +3,8 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 READY := .venv/ready
-# Tests side by side; they mostly wait. ARGS="-n 0" for one after the other.
-PYTEST := $(BIN)/python -m pytest -n 3 --dist loadgroup
+# The real clusters beside all else (tests/conftest.py). ARGS="-n 0" for one after the other.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadgroup
 
 .PHONY: demo test quick lint bench soak lock clean
 .DEFAULT_GOAL := help

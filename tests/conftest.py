@@ -88,20 +88,19 @@ def _why(report: pytest.TestReport) -> str:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Each real cluster and each file's fixtures are made once, where tests run side by side; and
-    what takes longest begins first."""
+    """Where tests run side by side, each file's fixtures are made once, and the real clusters stand
+    one after the other in one process, which begins with them."""
     for item in items:
         item.add_marker(pytest.mark.xdist_group(_group(item)))
-    items.sort(key=lambda item: not any(item.get_closest_marker(marker) for marker in TIERS))
+    items.sort(key=lambda item: not _of_a_tier(item))
 
 
 def _group(item: pytest.Item) -> str:
-    """Whose turn it is together: the tests of one cluster, else those of one file."""
-    if item.get_closest_marker("kubelet"):
-        return "kubelets"
-    spec = getattr(item, "callspec", None)
-    mode = spec.params.get("cluster") if spec is not None else None
-    return f"cluster {mode}" if mode else item.nodeid.partition("::")[0]
+    return "clusters" if _of_a_tier(item) else item.nodeid.partition("::")[0]
+
+
+def _of_a_tier(item: pytest.Item) -> bool:
+    return any(item.get_closest_marker(marker) for marker in TIERS)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
