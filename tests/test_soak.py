@@ -85,6 +85,16 @@ def test_an_excuse_is_for_some_verdicts_services_nodes_and_a_time(
     assert (turns.take(turn(12.0, "blackholed"), []) is None) is explained
 
 
+def test_an_outage_that_somebody_else_has_seen_too_is_none_that_is_false() -> None:
+    turns = Turns()
+    opened = turns.take(turn(1, "no_endpoints"), [])
+    assert opened is not None
+    turns.believe(opened)
+    turns.take(turn(2, "healthy", alarming=False), [])
+
+    assert (turns.false, turns.real, opened.ended) == ([], [opened], 2)
+
+
 def test_a_new_daemon_begins_anew() -> None:
     turns = Turns()
     opened = turns.take(turn(1, "blackholed"), [])

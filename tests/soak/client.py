@@ -83,6 +83,14 @@ class Client:
         found = await self.request("GET", f"{self.path('Pod')}?labelSelector={quote(selector)}")
         return sorted(_living(found["items"]), key=lambda pod: str(pod["metadata"]["name"]))
 
+    async def served(self, service: str) -> bool:
+        """Whether the Service's slices have an endpoint that takes traffic."""
+        label = quote(f"kubernetes.io/service-name={service}")
+        path = f"{self.path('EndpointSlice')}?labelSelector={label}"
+        slices = (await self.request("GET", path))["items"]
+        held = [e["conditions"] for s in slices for e in s.get("endpoints") or ()]
+        return any(told.get("ready") or told.get("serving") for told in held)
+
     async def delete_pod(self, name: str) -> None:
         """With the grace that it has; it may be gone already."""
         try:

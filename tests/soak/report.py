@@ -42,6 +42,10 @@ def _lines(result: Result) -> Iterator[str]:
         f"not over on {stuck}"
     )
     yield ""
+    if result.real:
+        yield f"{len(result.real)} outages were real: the API server's slices had nobody either"
+        for incident in result.real:
+            yield from _incident(incident)
     yield f"{len(result.false)} false incidents"
     for incident in result.false:
         yield from _incident(incident)
@@ -103,6 +107,7 @@ def document(result: Result) -> dict[str, Any]:
             for each in result.injections
         ],
         "false": [asdict(incident) for incident in result.false],
+        "real": [asdict(incident) for incident in result.real],
         "loud": [asdict(turn) for turn in result.loud],
         "complaints": result.complaints,
     }

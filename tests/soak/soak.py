@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from probe.core.verdicts import Verdict
 from tests.running import until
 from tests.soak import faults, plan, shop
 from tests.soak.client import AGAIN
@@ -54,6 +55,7 @@ class Result:
     opened: list[Opened] = field(default_factory=list)
     injections: list[Injection] = field(default_factory=list)
     false: list[Incident] = field(default_factory=list)
+    real: list[Incident] = field(default_factory=list)
     loud: list[Turn] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
 
@@ -98,7 +100,12 @@ class Soak:
             task.add_done_callback(self._asking.discard)
 
     async def _ask(self, incident: Incident) -> None:
+        """What the daemon says, and whether the API server says the same: pods of a busy machine
+        may come too late for a Service that has one."""
         port = incident.port
+        empty = incident.turns[0].verdict == Verdict.NO_ENDPOINTS
+        if empty and not await self._rig.client.served(port.service):
+            self._turns.believe(incident)
         incident.document = await self._rig.ground.document(port.node, port.namespace, port.service)
 
     async def run(self, ground: Ground) -> Result:
@@ -124,6 +131,7 @@ class Soak:
             self._turns.opened,
             self._injections,
             self._turns.false,
+            self._turns.real,
             [turn for turn in self._turns.alarms() if not self._turns.explained(turn)],
             self.logs.complaints,
         )

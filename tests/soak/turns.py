@@ -81,13 +81,14 @@ class Incident:
 @dataclass
 class Turns:
     """All that were told, the incidents that the daemons opened, the latest verdict of each port,
-    the excuses, and the false incidents."""
+    the excuses, the false incidents, and those that nothing explains and that were real."""
 
     told: list[Turn] = field(default_factory=list)
     opened: list[Opened] = field(default_factory=list)
     now: dict[Port, Turn] = field(default_factory=dict)
     excuses: list[Excuse] = field(default_factory=list)
     false: list[Incident] = field(default_factory=list)
+    real: list[Incident] = field(default_factory=list)
     _open: dict[Port, Incident] = field(default_factory=dict)
 
     def take(self, turn: Turn, around: list[str]) -> Incident | None:
@@ -110,6 +111,11 @@ class Turns:
 
     def explained(self, turn: Turn) -> bool:
         return any(excuse.explains(turn) for excuse in self.excuses)
+
+    def believe(self, incident: Incident) -> None:
+        """It was so: somebody else has seen it too."""
+        self.false.remove(incident)
+        self.real.append(incident)
 
     def forget(self, node: str) -> None:
         """The daemon there has ended: its successor begins anew."""
