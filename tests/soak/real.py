@@ -21,7 +21,7 @@ from tests.cluster.relay import Relay
 from tests.namespaces import inside, run
 from tests.running import total
 from tests.soak import shop
-from tests.soak.client import AGAIN, Client, Object
+from tests.soak.client import AGAIN, Client, Object, Trouble
 from tests.soak.ground import Strike
 from tests.soak.logs import Logs
 
@@ -213,6 +213,8 @@ class Real:
         sources = [pod["status"]["podIP"] for pod in self._pods.values()]
         there = {pod.name: pod for pod in await self._cluster.pods(space=shop.SPACE)}
         for name in pods:
+            if name not in there:
+                raise Trouble(f"pod {name} has gone meanwhile")
             self._struck[name] = there[name]
             for source in sources:
                 getattr(there[name].faults, strike)(source)
