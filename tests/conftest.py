@@ -29,10 +29,6 @@ HOPELESS = "no package helps"
 """In the reason of a skip for want of what cannot be installed: that excuses it, too."""
 
 
-TIER = "tier"
-"""What a test's report says of its tier, as a user property."""
-
-
 @dataclass
 class Tier:
     """Tests that need more than Python, by their marker; and what became of them in this run."""
@@ -59,49 +55,21 @@ def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
-    markers = [marker for marker in TIERS if item.get_closest_marker(marker)]
+    tiers = [tier for marker, tier in TIERS.items() if item.get_closest_marker(marker)]
     if report.skipped:
-        reason = _why(report)
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        for tier in tiers:
+            tier.skipped[reason.removeprefix("Skipped: ")] += 1
         excused = HOPELESS in reason or (
-            KUBERNETES in reason and not any(TIERS[marker].whole for marker in markers)
+            KUBERNETES in reason and not any(tier.whole for tier in tiers)
         )
         if os.environ.get(STRICT) and not excused:
             report.outcome = "failed"
             report.longrepr = f"skipped where nothing may be missing: {reason}"
-    report.user_properties.extend((TIER, marker) for marker in markers)
-    return report
-
-
-def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """Counts in the process that tells of the tests, wherever they ran."""
-    tiers = [TIERS[str(marker)] for what, marker in report.user_properties if what == TIER]
-    for tier in tiers:
-        if report.skipped:
-            tier.skipped[_why(report).removeprefix("Skipped: ")] += 1
-        elif report.when == "call" or (report.when == "setup" and report.failed):
+    elif report.when == "call" or (report.when == "setup" and report.failed):
+        for tier in tiers:
             tier.ran += 1
-
-
-def _why(report: pytest.TestReport) -> str:
-    """The reason of a skip."""
-    return report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
-
-
-@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where tests run side by side, each file's fixtures are made once, and the real clusters stand
-    one after the other in one process, which begins with them."""
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(_group(item)))
-    items.sort(key=lambda item: not _of_a_tier(item))
-
-
-def _group(item: pytest.Item) -> str:
-    return "clusters" if _of_a_tier(item) else item.nodeid.partition("::")[0]
-
-
-def _of_a_tier(item: pytest.Item) -> bool:
-    return any(item.get_closest_marker(marker) for marker in TIERS)
+    return report
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
