@@ -179,12 +179,14 @@ class Roster:
     def pace(self, record: ServiceRecord, book: PortBook, track: Track) -> tuple[float, float]:
         """Seconds between our dials of that edge: at least the first, usually the second.
 
-        An endpoint is awaited no longer than its rollout lasts.
+        An endpoint is awaited no longer than its rollout lasts. A candidate is never watched
+        closely: it has no share of the budget for that (rounds.CLOSE_SHARES).
         """
         if track.edge.kind is Kind.SERVICE:
             return self.service_pace(record, book)
         cadence = self._sharing.cadence
-        if (self._mirror.rollouts or self.awaited) and self._turning(track):
+        may_turn = track.edge.kind is Kind.ENDPOINT and (self._mirror.rollouts or self.awaited)
+        if may_turn and self._turning(track):
             if self.watched_closely(record):
                 return cadence.close_endpoint_gap, cadence.close_endpoint_gap
             self.awaited.discard(track.edge)

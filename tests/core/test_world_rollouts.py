@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from probe.core.edges import Kind, PortKey, Service
+from probe.core.ledger import Track
 from probe.core.results import Result
 from probe.core.rollouts import Phase, Rollout
 from probe.core.rounds import CLOSE_SHARES, Config
@@ -63,6 +64,22 @@ def test_the_cluster_ip_is_dialed_within_a_tenth_of_a_second_of_the_rollouts_beg
 
     assert len(story.dials_since(at, Kind.SERVICE)) >= 1
     assert 12 <= len(story.run(1).dials_since(at, Kind.SERVICE)) <= 24
+
+
+def test_a_candidate_is_not_watched_closely_even_where_its_pod_terminates() -> None:
+    story = begun()
+    story.store(slice_of(leaving(PODS[0]), PODS[1]))
+    world = story.world
+    record = world.mirror.services[SERVICE]
+    (book,) = record.books.values()
+    (held,) = (t for t in book.of_kind(Kind.ENDPOINT) if t.edge.address == PODS[0])
+    edge = held.edge._replace(kind=Kind.CANDIDATE, dial_port=9090)
+    book.tracks[edge] = candidate = Track(edge, held.endpoint, story.now)
+    world._rounds.put(candidate, story.now)
+    story.run(15)
+
+    assert candidate.dials >= 1
+    assert candidate.period >= world.config.interval
 
 
 def test_an_endpoint_that_terminates_is_watched_closely_until_it_stops_to_answer() -> None:
