@@ -3,6 +3,8 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 READY := .venv/ready
+# The real clusters beside all else (tests/conftest.py). ARGS="-n 0" runs one after the other.
+PYTEST := $(BIN)/python -m pytest -n 2 --no-loadscope-reorder
 
 .PHONY: demo test quick lint bench soak lock clean
 .DEFAULT_GOAL := help
@@ -14,10 +16,10 @@ demo: $(READY) ## Play the incidents on the embedded cluster and show what the d
 	$(BIN)/probe demo $(ARGS)
 
 test: $(READY) ## Run all tests (those that need more than Python skip and say what is missing).
-	$(BIN)/python -m pytest $(ARGS)
+	$(PYTEST) $(ARGS)
 
 quick: $(READY) ## Run the quick tests: under a minute, no cluster.
-	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+	$(PYTEST) -m "not slow" $(ARGS)
 
 lint: $(READY) ## Formatting, lint, types and the floors of the house.
 	$(BIN)/ruff format --check .

@@ -8,6 +8,8 @@ from collections.abc import Generator
 from dataclasses import dataclass, field
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from tests.cluster.binaries import SIMPLE, WHOLE, find
 
@@ -27,6 +29,12 @@ excuses a skip, unless the test's tier has all that it needs."""
 
 HOPELESS = "no package helps"
 """In the reason of a skip for want of what cannot be installed: that excuses it, too."""
+
+CLUSTERS = ("tests/deployed/", "tests/real/")
+"""Where each test needs a whole real cluster."""
+
+TIER = "tier"
+"""What a test's report says of its tier, as a user property."""
 
 
 @dataclass
@@ -55,21 +63,52 @@ def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
-    tiers = [tier for marker, tier in TIERS.items() if item.get_closest_marker(marker)]
+    markers = [marker for marker in TIERS if item.get_closest_marker(marker)]
     if report.skipped:
-        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
-        for tier in tiers:
-            tier.skipped[reason.removeprefix("Skipped: ")] += 1
+        reason = _why(report)
         excused = HOPELESS in reason or (
-            KUBERNETES in reason and not any(tier.whole for tier in tiers)
+            KUBERNETES in reason and not any(TIERS[marker].whole for marker in markers)
         )
         if os.environ.get(STRICT) and not excused:
             report.outcome = "failed"
             report.longrepr = f"skipped where nothing may be missing: {reason}"
-    elif report.when == "call" or (report.when == "setup" and report.failed):
-        for tier in tiers:
-            tier.ran += 1
+    report.user_properties.extend((TIER, marker) for marker in markers)
     return report
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Counts in the process that tells of the tests, wherever they ran."""
+    tiers = [TIERS[str(marker)] for what, marker in report.user_properties if what == TIER]
+    for tier in tiers:
+        if report.skipped:
+            tier.skipped[_why(report).removeprefix("Skipped: ")] += 1
+        elif report.when == "call" or (report.when == "setup" and report.failed):
+            tier.ran += 1
+
+
+def _why(report: pytest.TestReport) -> str:
+    """The reason of a skip."""
+    return report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+
+
+class SideBySide(LoadScopeScheduling):
+    """Gives each process whole files, so that their fixtures are made once; and one process all
+    tests that need a whole cluster, since two clusters starve each other on two cores."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return CLUSTERS[0] if file.startswith(CLUSTERS) else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> SideBySide:
+    return SideBySide(config, log)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The clusters take longest, so they begin."""
+    items.sort(key=lambda item: not item.nodeid.startswith(CLUSTERS))
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
