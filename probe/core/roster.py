@@ -83,11 +83,13 @@ class Roster:
                 book = PortBook(port, since=max(record.since, record.edited_at))
                 record.books[number] = book
             book.since = max(book.since, record.since)  # made anew, perhaps
-            used, ended, book.implied = book.usable, book.fallback, port
+            used, ended, held, book.implied = book.usable, book.fallback, book.anywhere, port
             local = record.service is not None and record.service.internal_traffic_local
             book.expect(here, local=local and self._config.on_node)
             if ended and not book.fallback:
                 record.removals = []  # a proxy that is late now is late with the first endpoint
+            if held and not book.anywhere:
+                book.moved(now)
             self._sync_tracks(record, book, used, now)
 
     def _here(self) -> Place:

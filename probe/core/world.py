@@ -15,7 +15,7 @@ from probe.core.changes import Change
 from probe.core.docket import Docket
 from probe.core.edges import Kind, PortKey, ServiceKey
 from probe.core.gathering import evidence
-from probe.core.health import ACCUSING, CONTINUOUS, ONCE, TURNS, UNSURE, Level
+from probe.core.health import ACCUSING, CONTINUOUS, HEALS, ONCE, TURNS, UNSURE, Level
 from probe.core.judging import Turn
 from probe.core.ledger import (
     PortBook,
@@ -239,9 +239,10 @@ class World:
                 track.rejected_at = dial.at
             if dial.expected and heard:
                 level, track.level = track.level, self._steps[track.level, connected]
+                step = level, track.level
                 if track.level is Level.SUSPECT:
                     book.failing_since = min(book.failing_since, dial.at)
-                if (level, track.level) in TURNS:
+                if step in TURNS or (step in HEALS and track.edge.kind is Kind.ENDPOINT):
                     self._ask_siblings(record, book, dial.at, now)
                     self._ask_witnesses(track, now)
                 self._paths.met(track)

@@ -290,3 +290,18 @@ def test_a_proxy_that_follows_is_not_stale_however_often_it_goes_to_zero_and_bac
         story.run(3)
 
         assert "proxy_stale" not in alarms(story, at)
+
+
+def test_the_last_pod_of_those_that_are_published_while_they_end_may_go_before_the_next() -> None:
+    """It was held responsible for nothing any more, but it was there until now."""
+    ends = endpoint("10.0.0.1", terminating=True)
+    story = Story().listed([service()], [slice_of(ends)]).run(40)
+    story.store(slice_of())
+    story.run(1)
+    story.store(slice_of(endpoint("10.0.0.2", ready=True, serving=False)))
+    story.run(10)
+    assert "no_endpoints" not in story.verdicts()
+
+    story.store(slice_of())
+    story.run(4)
+    assert story.verdict() == "no_endpoints"

@@ -8,6 +8,7 @@ from probe.core.rounds import Dial
 from tests.core.facts import (
     CONNECTED,
     REFUSED,
+    REJECTED,
     TIMEOUT,
     VIP,
     Story,
@@ -42,6 +43,26 @@ def test_a_cause_that_takes_all_is_never_told_by_halves(
     story.run(30)
 
     assert story.verdicts() == ["healthy", verdict, "healthy"]
+
+
+@pytest.mark.parametrize("moment", range(10))
+@pytest.mark.parametrize("lasts", [2, 4, 6, 8, 10])
+@pytest.mark.parametrize(
+    ("outcome", "verdict"),
+    [(REFUSED, "not_listening"), (REJECTED, "denied"), (TIMEOUT, "blackholed")],
+)
+def test_a_cause_that_ends_before_all_have_met_it_is_never_told_by_halves_either(
+    outcome: Outcome, verdict: str, lasts: int, moment: int
+) -> None:
+    """Whose failure was never confirmed answers again beside others that are not asked yet."""
+    story = standing(slice_of(*PODS))
+    story.run(40 + moment * INTERVAL / 10)
+    story.answer = answers(**failing(outcome))
+    story.run(lasts)
+    story.answer = answers()
+    story.run(30)
+
+    assert set(story.verdicts()) <= {"healthy", verdict}
 
 
 def test_one_bad_endpoint_is_told_within_an_interval_though_its_siblings_are_asked() -> None:
