@@ -1,8 +1,12 @@
-"""The single run: the daemon's own parts, once. One list, one dial of everything, one verdict."""
+"""The single run: the daemon's own parts, once. One list, one dial of everything, one verdict.
+
+What fails is dialed again before anybody is accused, after the slices were listed again: pods come
+and go between a list and a dial.
+"""
 
 import asyncio
 import re
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 
@@ -23,6 +27,13 @@ PATIENCE = Limits(connect=10.0, page=10.0, listing=60.0)
 TICK = 0.01
 """Seconds between two looks at what the kernel has decided: nobody notices them."""
 
+PAUSE = 1.0
+"""Seconds between two dials of what failed, from the second on: the first is dialed again at once.
+kube-proxy's minSyncPeriod."""
+
+LONGEST = 30.0
+"""Seconds after the first round of dials in which those that fail are dialed again at most: as long
+as endpoints that never come to rest excuse kube-proxy (verdicts.PROXY_PATIENCE)."""
 
 NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 """What a Service may be called (a DNS-1035 label; KEP-5311 lets it begin with a digit)."""
@@ -70,8 +81,13 @@ async def check_services(
         world.apply(listed, loop.time())
     if selection.name is not None and not world.mirror.services:
         raise not_found(selection)
+
+    async def read_again() -> None:
+        slices = await _list(connection, kube.SLICES, selection)
+        world.apply(_chosen([*found, slices], selection)[-1], loop.time())
+
     lookups = Lookups(connection, lambda event: _take(world, event))
-    await _dial_all(world, settings, lookups, tell)
+    await _dial_all(world, settings, lookups, read_again, tell)
     return world, warnings
 
 
@@ -134,8 +150,6 @@ def _selectors(resource: kube.Resource, selection: Selection) -> dict[str, str]:
         return {"fieldSelector": f"metadata.name={name}"}
     if resource is kube.NAMESPACES and selection.namespace:
         return {"fieldSelector": f"metadata.name={selection.namespace}"}
-    if resource is kube.NAMESPACES and selection.namespace:
-        return {"fieldSelector": f"metadata.name={selection.namespace}"}
     return {"labelSelector": f"{service}={name}"} if resource is kube.SLICES and name else {}
 
 
@@ -165,31 +179,52 @@ def _take(world: World, event: kube.Event) -> None:
     world.apply(event, asyncio.get_running_loop().time())
 
 
-async def _dial_all(world: World, settings: Settings, lookups: Lookups, tell: Tell) -> None:
-    """Dials until nothing is due: the edges, and the candidates that their results ask for."""
+async def _dial_all(
+    world: World,
+    settings: Settings,
+    lookups: Lookups,
+    read_again: Callable[[], Awaitable[None]],
+    tell: Tell,
+) -> None:
+    """Dials everything, and then what failed until that is decided; the slices are `read_again`
+    before each dial that may accuse."""
     loop = asyncio.get_running_loop()
     dialer: Dialer[Dial] = Dialer(
         seconds=settings.timeout, limit=affordable(settings.max_in_flight), abort=False
     )
-    begun = ended = 0
     try:
-        while True:
-            dials = world.due(loop.time(), dialer.room)
-            dialer.dial((dial, dial.edge.address, dial.edge.dial_port) for dial in dials)
-            begun += len(dials)
-            tell(f"dialing: {ended} of {begun + world.waiting} answered")
-            await asyncio.sleep(TICK)
-            outcomes = dialer.collect()
-            ended += len(outcomes)
-            world.record(outcomes, loop.time())
-            if dialer.in_flight or world.waiting:
-                continue
-            world.judge(loop.time())
-            lookups.want(world.wanted_replica_sets())
-            if not await lookups.finish() and not dials and not world.outstanding:
-                return
+        await _dial_due(world, dialer, lookups, lambda said: tell(f"dialing: {said}"))
+        end, looks = loop.time() + LONGEST, 0
+        while world.undecided() and loop.time() < end:
+            await asyncio.sleep(PAUSE if looks else 0.0)
+            looks += 1
+            await read_again()
+            world.confirm(loop.time())
+            await _dial_due(world, dialer, lookups, lambda said: tell(f"dialing again: {said}"))
     finally:
         dialer.close()
+
+
+async def _dial_due(world: World, dialer: Dialer[Dial], lookups: Lookups, tell: Tell) -> None:
+    """Dials until nothing is due: the edges, and the candidates that their results ask for."""
+    loop = asyncio.get_running_loop()
+    begun = ended = 0
+    while True:
+        dials = world.due(loop.time(), dialer.room)
+        dialer.dial((dial, dial.edge.address, dial.edge.dial_port) for dial in dials)
+        begun += len(dials)
+        tell(f"{ended} of {begun + world.waiting} answered")
+        await asyncio.sleep(TICK)
+        outcomes = dialer.collect()
+        ended += len(outcomes)
+        world.record(outcomes, loop.time())
+        if dialer.in_flight or world.waiting:
+            continue
+        world.tick(loop.time())
+        world.judge(loop.time())
+        lookups.want(world.wanted_replica_sets())
+        if not await lookups.finish() and not dials and not world.outstanding:
+            return
 
 
 def keys(world: World) -> list[ServiceKey]:

@@ -8,7 +8,6 @@ the API server is away the daemon goes on dialing what it knows, and says how st
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
-from datetime import UTC, datetime, timedelta
 from math import inf
 from typing import Any
 
@@ -31,6 +30,7 @@ from probe.reflector import Connection
 from probe.reporting import Reporter
 from probe.server import Server
 from probe.settings import Settings, parse_listen
+from probe.wallclock import WallClock
 
 log = logging.getLogger("probe.daemon")
 
@@ -64,7 +64,7 @@ class Daemon:
         self._settings = settings
         self._turned, self._changed = turned, changed
         now = self._loop.time()
-        self._epoch = datetime.now(UTC) - timedelta(seconds=now)
+        self._clock = WallClock(self._loop.time)
         self.world = World(settings.world(connection.allow_targets), now)
         self._dialer: Dialer[Dial] = Dialer(
             seconds=settings.timeout, limit=affordable(settings.max_in_flight)
@@ -94,7 +94,7 @@ class Daemon:
         return self._server.port
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Works until `stop` is set, then drains. Raises OSError if it cannot listen."""
+        """Works until `stop` is set, then drains. Raises CannotListen."""
         await self._server.start(*parse_listen(self._settings.listen))
         log.info(
             "dialing as node %s, serving on port %d",
@@ -143,6 +143,7 @@ class Daemon:
         self._begun += len(dials)
         if now - self._second >= 1.0:
             self._second = now
+            self._clock.renew()
             self.world.stale_seconds = self.discovery.stale_seconds(now)
             self._tell(self.world.tick(now))
             self._metrics.observe_lags()
@@ -206,9 +207,6 @@ class Daemon:
                 "cause": new.cause,
             },
         )
-
-    def _clock(self, at: float) -> datetime:
-        return self._epoch + timedelta(seconds=at)
 
     # What the server asks.
 

@@ -17,8 +17,8 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any, Never
 
-from probe.apiserver.connection import Connection, Listing, connect
-from probe.apiserver.decoding import Decoder, Key, Skip, Torn
+from probe.apiserver.connection import Connection, connect
+from probe.apiserver.decoding import Decoder, Key, Listing, Skip, Torn
 from probe.apiserver.exchange import Limits
 from probe.apiserver.framing import Piece
 from probe.apiserver.refusals import (
@@ -87,19 +87,8 @@ class Status:
     absent: bool = False
     last_contact: float | None = None
     last_contact_at: datetime | None = None
-    lists: int = 0
     watches: int = 0
     skipped: Counter[str] = field(default_factory=Counter)
-
-    @property
-    def degraded(self) -> bool:
-        """We do without an optional resource that the API server denies us."""
-        return not self.required and (self.forbidden or self.absent)
-
-    @property
-    def ready(self) -> bool:
-        """The picture was complete once, or will not be for a reason that waiting cannot mend."""
-        return self.synced or self.degraded
 
 
 class Backoff:
@@ -154,8 +143,6 @@ class Reflector:
         *,
         namespace: str = "",
         pace: Pace | None = None,
-        clock: Callable[[], float] = time.monotonic,
-        chance: random.Random | None = None,
     ) -> None:
         self.status = Status(resource.name, namespace, resource.required)
         self._connection = connection
@@ -163,9 +150,9 @@ class Reflector:
         self._namespace = namespace
         self._sink = sink
         self._pace = pace or Pace()
-        self._clock = clock
-        self._chance = chance or random.Random()
-        self._backoff = Backoff(self._pace, clock, self._chance)
+        self._clock = time.monotonic
+        self._chance = random.Random()
+        self._backoff = Backoff(self._pace, self._clock, self._chance)
         self._decoder = Decoder(resource)
         self._facts: dict[Key, Any] = {}
         self._version: str | None = None
@@ -196,7 +183,6 @@ class Reflector:
             return self._troubled(error)
 
     async def _list(self) -> None:
-        self.status.lists += 1
         listing = await self._connection.listing(
             self._resource, self._namespace, resource_version=self._list_from
         )

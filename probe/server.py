@@ -45,6 +45,10 @@ NotReady = list[str]
 Json = dict[str, Any]
 
 
+class CannotListen(OSError):
+    """The address cannot be bound; `strerror` says why."""
+
+
 class Busy(Exception):
     """Too much is asked of us at this moment; the text says of what."""
 
@@ -102,11 +106,14 @@ class Server:
         self.port = 0
 
     async def start(self, host: str, port: int) -> None:
-        """Raises OSError when the address cannot be bound."""
+        """Raises CannotListen."""
         self._runner = web.AppRunner(self._application(), access_log=None, shutdown_timeout=0.5)
         await self._runner.setup()
         site = web.TCPSite(self._runner, host, port)
-        await site.start()
+        try:
+            await site.start()
+        except OSError as failed:
+            raise CannotListen(failed.errno, failed.strerror or str(failed)) from failed
         self.port = self._runner.addresses[0][1]
 
     async def close(self) -> None:

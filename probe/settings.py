@@ -8,6 +8,8 @@ environment. A wrong setting is one sentence that names it and where it came fro
 import os
 import re
 import socket
+from collections.abc import Mapping
+from difflib import get_close_matches
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -63,7 +65,8 @@ class Settings(BaseSettings):
     listen: str = Field("0.0.0.0:9797", description="HOST:PORT for /metrics and the API.")
     node_name: str = Field("", description="This node's name. Default: the host's name.")
     kubeconfig: str | None = Field(
-        None, description="Kubeconfig file. Default: in-cluster, else $KUBECONFIG, ~/.kube/config."
+        None,
+        description="Kubeconfig file. Default: $KUBECONFIG, ~/.kube/config, the pod's account.",
     )
     context: str | None = Field(None, description="Context of the kubeconfig.")
     interval: float = Field(
@@ -190,7 +193,7 @@ class Settings(BaseSettings):
         return value
 
     @model_validator(mode="after")
-    def _deadline(self) -> Self:
+    def _namespaces_apart(self) -> Self:
         if self.namespaces and set(self.namespaces) & set(self.deny_namespaces):
             raise ValueError("namespaces and deny_namespaces name the same namespace")
         return self
@@ -247,6 +250,26 @@ def load(flags: dict[str, Any], config: str | None = None) -> Settings:
         return Settings(**{**kept, **flags})
     except ValidationError as failed:
         raise SettingsError(_sentence(failed, flags, kept, config)) from None
+
+
+SERVICE_LINK = re.compile(
+    r"(.+_)?(SERVICE_HOST|SERVICE_PORT(_.+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)"
+)
+"""What follows PROBE_ in the variables by which a kubelet tells a pod of a Service `probe` or
+`probe-...` in its namespace (kubernetes pkg/kubelet/envvars, FromServices)."""
+
+
+def misspelt(environ: Mapping[str, str] = os.environ) -> list[tuple[str, str]]:
+    """The variables that look like one of ours and are none, each with the one that is nearest.
+    Others may have a PROBE_ of their own, so that these are worth a word and no refusal."""
+    ours = ("CONFIG", *(name.upper() for name in Settings.model_fields))
+    found = []
+    for variable in sorted(environ):
+        prefix, name = variable[: len(ENV_PREFIX)].upper(), variable[len(ENV_PREFIX) :].upper()
+        if prefix != ENV_PREFIX or name in ours or SERVICE_LINK.fullmatch(name):
+            continue
+        found += [(variable, ENV_PREFIX + near) for near in get_close_matches(name, ours, 1)]
+    return found
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -76,12 +76,14 @@ class Edge(msgspec.Struct, rename={"from_": "from"}):
     icmp: Icmp | None
 
 
-class Port(msgspec.Struct):
+class Port(msgspec.Struct, kw_only=True):
     name: str
     port: Number
     target_port: Number | str
     verdict: Verdict
     summary: str
+    on_purpose: bool = False
+    starting: bool = False
     edges: list[Edge]
 
 
@@ -111,6 +113,9 @@ class Document(msgspec.Struct, kw_only=True):
     sources: list[Source]
     verdict: Verdict
     summary: str
+    on_purpose: bool = False
+    starting: bool = False
+    skipped: list[str] = []
     dialed: Count
     expected: Count
     ports: list[Port]

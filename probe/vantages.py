@@ -74,7 +74,7 @@ async def from_nodes(
     answers, silent = await _from_each(proxy, pods, check)
     if not answers:
         await _explain(connection, selection, pods, silent)
-    return Asked([merged(answers.values())], sorted(answers), silent)
+    return Asked([merged(answers.values(), silent)], sorted(answers), silent)
 
 
 async def incidents_from_nodes(
@@ -268,7 +268,7 @@ async def _all_services(
         raise _nobody(pods, silent)
     documents = []
     for told in gathered.documents():
-        documents.append(merged(told))
+        documents.append(merged(told, silent))
         await asyncio.sleep(0)  # seconds in a large cluster, in which somebody watches the progress
     return Asked(documents, sorted(answers), silent)
 

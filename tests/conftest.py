@@ -91,7 +91,7 @@ def _why(report: pytest.TestReport) -> str:
     return report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
 
 
-class SideBySide(LoadScopeScheduling):
+class SideBySide(LoadScopeScheduling):  # type: ignore[misc]  # it has no types
     """Gives each process whole files, so that their fixtures are made once; and one process all
     tests that need a whole cluster, since two clusters starve each other on two cores."""
 

@@ -4,18 +4,21 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from probe.check import NotFound, Selection, check_services, keys
-from probe.core import report
+from probe.core import kube, report
+from probe.core.edges import EndpointSlice
 from probe.demo.manifests import deployment, manual_slice, namespace, service
-from probe.reflector import Unreachable, connect
+from probe.reflector import Connection, Unreachable, connect
 from probe.sandbox.cluster import Cluster
 from probe.settings import load
+from tests.running import until
 
 SETTINGS = load({"timeout": 0.5, "vantage": "local", "node_name": "here"})
 
@@ -84,6 +87,74 @@ async def test_all_services_of_a_namespace_or_of_all_are_checked(tmp_path: Path)
 
     assert [d["service"]["name"] for d in everywhere] == ["web", "cart"]
     assert [d["service"]["name"] for d in here] == ["web"]
+
+
+class Early:
+    """An API server that was asked too early: its first list of slices holds a pod that is gone by
+    the time it is dialed."""
+
+    def __init__(self, connection: Connection, gone: str) -> None:
+        self._connection = connection
+        self._gone = gone
+        self.lists = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connection, name)
+
+    async def list(
+        self, resource: kube.Resource, *where: str, **chosen: str
+    ) -> tuple[kube.Listed, str]:
+        found, version = await self._connection.list(resource, *where, **chosen)
+        if resource is not kube.SLICES:
+            return found, version
+        self.lists += 1
+        if self.lists > 1 or not self._gone:
+            return found, version
+        (held,) = found.facts
+        assert isinstance(held, EndpointSlice)
+        gone = replace(held.endpoints[0], address=self._gone, pod="gone")
+        return replace(found, facts=(replace(held, endpoints=(*held.endpoints, gone)),)), version
+
+
+@pytest.mark.parametrize(("gone", "lists"), [("127.244.255.254", 2), ("", 1)])
+async def test_a_pod_that_goes_before_it_is_dialed_accuses_nobody(
+    tmp_path: Path, gone: str, lists: int
+) -> None:
+    """What fails is dialed again, after the slices were listed again; what is healthy is not."""
+    async with standing(deployment("web"), service("web")) as cluster:
+        cluster.write_kubeconfig(tmp_path / "kubeconfig")
+        connection = await connect(str(tmp_path / "kubeconfig"), None, user_agent="test")
+        try:
+            early = Early(connection, gone)
+            asked = cast("Connection", early)
+            world, _ = await check_services(asked, SETTINGS, Selection("demo-app", "web"))
+        finally:
+            await connection.close()
+
+    (book,) = (book for _, book in world.books())
+    assert (str(book.judgement.verdict), early.lists) == ("healthy", lists)
+    assert gone not in {edge.address for edge in book.tracks}
+
+
+async def test_what_changes_while_it_is_dialed_is_given_time_to_settle(tmp_path: Path) -> None:
+    """Its only pod has been replaced, and kube-proxy leads to the old one for another second."""
+    async with standing(deployment("web", replicas=1), service("web")) as cluster:
+        old = pods(cluster)
+        cluster.set_proxy_lag(60)
+        cluster.apply(deployment("web", replicas=1, version="2"))
+        await until(lambda: cluster.kubelet.idle and len(pods(cluster) - old) == 1, 20)
+        await until(lambda: pods(cluster).isdisjoint(old), 20)
+        checking = asyncio.create_task(checked(cluster, tmp_path, "web"))
+        await asyncio.sleep(1)
+        assert not checking.done(), "a ClusterIP that is late for a second accuses nobody"
+        cluster.set_proxy_lag(0)
+        (found,) = await checking
+
+    assert found["verdict"] == "healthy"
+
+
+def pods(cluster: Cluster) -> set[str]:
+    return {pod["metadata"]["name"] for pod in cluster.store.list("pods", "demo-app")}
 
 
 async def test_a_blackhole_ends_at_the_deadline(tmp_path: Path) -> None:

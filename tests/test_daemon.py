@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -272,6 +273,14 @@ async def _all_up(watched: Watched) -> bool:
 
 async def _more(watched: Watched, dials: float) -> bool:
     return await watched.total("edgeprobe_dials_total") > dials
+
+
+async def test_a_wall_clock_that_is_set_is_followed(tmp_path: Path) -> None:
+    async with standing(*WEB) as cluster, watching(cluster, tmp_path) as watched:
+        clock, monotonic = watched.daemon._clock, asyncio.get_running_loop().time
+        clock._epoch -= timedelta(hours=1)
+
+        await until(lambda: datetime.now(UTC) - clock(monotonic()) < timedelta(minutes=10))
 
 
 async def test_it_ends_soon_though_dials_are_in_flight(tmp_path: Path) -> None:

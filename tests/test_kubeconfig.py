@@ -121,6 +121,21 @@ async def test_nothing_to_connect_to_says_where_was_looked(tmp_path: Path) -> No
         await kubeconfig.find(None, "x", environ={"KUBECONFIG": "/no/file"})
 
 
+@pytest.mark.parametrize("how", ["named", "listed", "at home"])
+async def test_a_folder_that_may_not_be_entered_is_no_missing_file(
+    tmp_path: Path, how: str
+) -> None:
+    """Root may enter every folder, but nobody enters one whose name is too long for the kernel."""
+    home = tmp_path / ("x" * 300)
+    path = home / ".kube" / "config"
+    environ = {"listed": {"KUBECONFIG": str(path)}, "at home": {"HOME": str(home)}}.get(how, {})
+
+    with pytest.raises(ConnectionSettingsError) as caught:
+        await kubeconfig.find(str(path) if how == "named" else None, None, environ=environ)
+
+    assert f"kubeconfig {path} cannot be read (File name too long)" in str(caught.value)
+
+
 async def test_a_plugin_that_hangs_is_given_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -332,6 +347,7 @@ async def test_a_pod_reads_its_rotated_token_for_every_request(certificates: Pat
             await connection.close()
 
     assert connection.namespace == "edgeprobe"
+    assert connection.in_pod
     assert connection.allow_targets == ()
     assert [asked.headers["Authorization"] for asked in server.asked] == [
         "Bearer first",

@@ -1,12 +1,19 @@
 """Where `probe check` finds itself: daemons and an API server that answer it there, or do not."""
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import pytest
+
+from probe import reach
 from probe.demo.manifests import service
 from probe.reach import reach_pods
+from probe.reflector import ApiError, Unreachable, connect
+from probe.sandbox.cluster import Cluster
+from probe.settings import load
 from tests.front import HERE, Front, alive, answering, front, says
+from tests.hostile import Server, connected, page, refuse, serving
 
 
 @dataclass
@@ -33,7 +40,6 @@ async def test_here_is_chosen_where_pods_and_cluster_ips_answer(tmp_path: Path) 
         answering(alive, says({}, 400)) as api,
     ):
         ground = Ground(ahead)
-        assert await ground.reached(), "there is no daemon to ask"
         ahead.pod("near", daemon)
         assert not await ground.reached(), "there is no ClusterIP to try"
         ground.cluster_ip(api)
@@ -77,3 +83,69 @@ async def test_a_daemon_on_the_hosts_network_proves_nothing_of_pods(tmp_path: Pa
         pod["spec"]["hostNetwork"] = True
         ahead.store.update("pods", pod, manager="kubectl")
         assert not await ground.reached()
+
+
+async def test_without_daemons_the_api_servers_cluster_ip_decides(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reach, "ALONE_SECONDS", 0.2)
+    server = await asyncio.start_server(accepts, HERE, 0)
+    async with server, front(tmp_path) as ahead, answering(alive, says({}, 400)) as api:
+        ground = Ground(ahead)
+        with pytest.raises(
+            Unreachable, match=r"^nothing tells whether we can reach pods and there"
+        ):
+            await ground.reached()
+        ground.cluster_ip(server.sockets[0].getsockname()[1])
+        silent = (
+            r"^this machine reaches no pod and there is no daemon to ask: kubectl .* --from here$"
+        )
+        with pytest.raises(Unreachable, match=silent):
+            await ground.reached()
+        ahead.store.delete("services", "default", "kubernetes")
+        ground.cluster_ip(api)
+        assert await ground.reached()
+
+
+async def test_who_may_not_look_for_daemons_is_told_so_where_no_pod_is_reached(
+    tmp_path: Path,
+) -> None:
+    server = Server([refuse(403, "Forbidden")])
+    ours = load({"vantage": "local"})
+    async with serving(server), connected(server.url, tmp_path) as connection:
+        with pytest.raises(
+            Unreachable,
+            match=r"^nothing tells .* no daemon can be asked: .*forbids us to list pods .*--from h",
+        ):
+            await reach_pods(connection, ours)
+        server.lists = [refuse(401, "Unauthorized")]
+        with pytest.raises(ApiError, match="credentials"):
+            await reach_pods(connection, ours)
+
+
+async def test_who_may_not_look_for_daemons_dials_from_here_where_pods_are_reached(
+    tmp_path: Path,
+) -> None:
+    async with answering(alive, says({}, 400)) as api:
+        kubernetes = {
+            "metadata": {"name": "kubernetes", "namespace": "default", "resourceVersion": "1"},
+            "spec": {"clusterIP": HERE, "ports": [{"port": api}]},
+        }
+        server = Server([refuse(403, "Forbidden"), page([kubernetes])])
+        async with serving(server), connected(server.url, tmp_path) as connection:
+            assert await reach_pods(connection, load({"vantage": "local"}))
+
+
+async def test_a_pod_and_a_sandbox_stand_where_pods_stand(tmp_path: Path) -> None:
+    """The sandbox has neither daemons nor the Service `kubernetes`; the pod may list nothing."""
+    ours = load({"vantage": "local"})
+    async with Cluster() as cluster:
+        cluster.write_kubeconfig(tmp_path / "kubeconfig")
+        connection = await connect(str(tmp_path / "kubeconfig"), None, user_agent="test")
+        assert await reach_pods(connection, ours)
+        await connection.close()
+
+    server = Server([refuse(403, "Forbidden")])
+    async with serving(server), connected(server.url, tmp_path) as connection:
+        connection._access.cluster = replace(connection._access.cluster, in_pod=True)
+        assert await reach_pods(connection, ours)

@@ -44,7 +44,7 @@ async def test_a_server_that_goes_away_and_comes_back_loses_nothing(
     after = Server([page([], 1)], [stream(event("ADDED", service("c", 3)))])
     async with mirroring(f"http://127.0.0.1:{port}", tmp_path) as (picture, reflector):
         await until(lambda: reflector.status.error is not None)
-        assert reflector.status.ready is False
+        assert not reflector.status.synced
         async with serving(before, port=port):
             await until(lambda: picture.names == {"a", "b"})
             await until(lambda: reflector.status.error is None)
@@ -79,7 +79,7 @@ async def test_forbidden_names_verb_resource_group_and_the_fix(
             "the API server forbids us to list endpointslices: "
             "grant list and watch on endpointslices in discovery.k8s.io"
         )
-        assert (status.forbidden, status.degraded, status.ready) == (True, False, False)
+        assert (status.forbidden, status.synced) == (True, False)
         assert picture.events == []
         assert len(caplog.records) == 1
         pauses = [b.at - a.at for a, b in pairwise(server.listed)]
@@ -105,7 +105,7 @@ async def test_without_permission_to_watch_lists_have_to_do(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("answer", [FORBIDDEN, refuse(404)], ids=["forbidden", "absent"])
-async def test_an_optional_resource_that_is_denied_is_done_without(
+async def test_an_optional_resource_that_is_denied_is_told_as_forbidden_or_absent(
     tmp_path: Path, answer: Answer
 ) -> None:
     server = Server([answer])
@@ -116,7 +116,8 @@ async def test_an_optional_resource_that_is_denied_is_done_without(
         await until(lambda: reflector.status.error is not None)
 
         assert "deployments in apps" in (reflector.status.error or "")
-        assert (reflector.status.degraded, reflector.status.ready) == (True, True)
+        assert reflector.status.forbidden is (answer is FORBIDDEN)
+        assert reflector.status.absent is (answer is not FORBIDDEN)
 
 
 async def test_forbidden_in_one_namespace_names_it(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import yaml
 
 from probe.core.edges import Scope
 from probe.core.kube import OPT_OUT
-from probe.settings import Settings, SettingsError, load, parse_listen
+from probe.settings import Settings, SettingsError, load, misspelt, parse_listen
 
 
 @pytest.fixture(autouse=True)
@@ -126,6 +126,40 @@ def test_a_wrong_setting_is_named_as_it_was_written(
     monkeypatch.setenv("PROBE_INTERVAL", "nan")
     assert refusal(config=config).startswith("PROBE_INTERVAL: ")
     assert refusal({"interval": "nan"}, config).startswith("--interval: ")
+
+
+@pytest.mark.parametrize(
+    ("variable", "meant"),
+    [
+        ("PROBE_INTERVALL", "PROBE_INTERVAL"),
+        ("PROBE_NAMESPACE", "PROBE_NAMESPACES"),
+        ("PROBE_MAXSERIES", "PROBE_MAX_SERIES"),
+        ("PROBE_APIKEY", "PROBE_API_KEY"),
+        ("PROBE_LISTEN_ADDRESS", "PROBE_LISTEN"),
+        ("PROBE_CONF", "PROBE_CONFIG"),
+        ("probe_intervall", "PROBE_INTERVAL"),
+    ],
+)
+def test_a_misspelt_variable_is_told_with_the_one_that_is_nearest(
+    variable: str, meant: str
+) -> None:
+    environ = {"PROBE_INTERVAL": "1", "probe_timeout": "1", "PATH": "/bin", variable: "1"}
+
+    assert misspelt(environ) == [(variable, meant)]
+
+
+@pytest.mark.parametrize("service", ["PROBE", "PROBE_INTERVAL", "PROBE_NAMESPACES_WEB"])
+def test_what_a_kubelet_sets_for_a_service_is_no_misspelling(service: str) -> None:
+    ports = ("80_TCP", "53_UDP", "132_SCTP")
+    links = {f"{service}_SERVICE_HOST", f"{service}_SERVICE_PORT", f"{service}_SERVICE_PORT_HTTP"}
+    links |= {f"{service}_PORT", *(f"{service}_PORT_{port}" for port in ports)}
+    links |= {f"{service}_PORT_80_TCP_{part}" for part in ("PROTO", "PORT", "ADDR")}
+
+    assert misspelt(dict.fromkeys(links, "tcp://10.96.0.7:80")) == []
+
+
+def test_a_variable_like_none_of_ours_is_somebody_elses() -> None:
+    assert misspelt({"PROBE_TESTS_NO_SKIP": "1", "PROBE_URL": "http://shop", "PROBE_": ""}) == []
 
 
 def test_the_wrong_value_is_shown() -> None:

@@ -14,7 +14,7 @@ from aiohttp import web
 from probe import podproxy, vantages
 from probe import told as shapes
 from probe.check import BadSelector, NotFound, Selection
-from probe.core.merging import Json
+from probe.core.merging import Json, merged
 from probe.demo.manifests import deployment, namespace, service
 from probe.reflector import ApiError, Unreachable
 from probe.sandbox.cluster import Cluster
@@ -160,7 +160,10 @@ async def test_who_does_not_answer_is_named_with_the_reason_and_hides_nobody(
         asked = await ahead.ask()
 
     assert asked.nodes == ["fine"]
-    assert asked.documents == [document("fine")]
+    assert asked.documents == [merged([document("fine")], asked.silent)]
+    assert (
+        "; seen from 1 of 13 nodes: fine (no answer from broken, " in asked.documents[0]["summary"]
+    )
     reasons = {
         "broken": "it answers 500 Internal Server Error",
         "closed": "the API server says: error trying to reach service: Cannot connect",
@@ -244,7 +247,7 @@ async def test_a_list_that_leads_elsewhere_makes_its_node_silent(tmp_path: Path)
         asked = await ahead.ask(Selection(""))
 
     assert (asked.nodes, list(asked.silent)) == (["a"], ["b"])
-    assert asked.documents == [document("a")]
+    assert asked.documents == [merged([document("a")], ["b"])]
 
 
 async def test_a_service_that_no_daemon_knows_is_not_there_or_not_watched(tmp_path: Path) -> None:

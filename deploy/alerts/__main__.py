@@ -1,6 +1,6 @@
 """`python -m deploy.alerts [RUNBOOKS]` writes the files beside this one.
 
-RUNBOOKS is the address at which the pages of deploy/runbooks can be read.
+RUNBOOKS is the address at which your people can read the pages of deploy/runbooks.
 """
 
 import sys
@@ -11,7 +11,8 @@ import yaml
 
 from deploy.alerts.alerts import ALERTS, INHIBITIONS, INTERVAL, Alert, Inhibition
 
-RUNBOOKS = "https://edgeprobe.dev/runbooks"
+RUNBOOKS = "https://url-to-be-set.invalid/runbooks"
+"""Until somebody says where they can be read; RFC 2606 keeps .invalid from being anybody's."""
 
 HEAD = "# Written by `python -m deploy.alerts` from alerts.py: change it there.\n"
 

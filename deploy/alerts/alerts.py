@@ -63,6 +63,7 @@ def _of_service(
     do: str,
     *,
     by: str = PORT,
+    only: str = "",
     where: str = "",
 ) -> Alert:
     """An alert for each Service port with this verdict, from however many nodes it is seen."""
@@ -73,7 +74,7 @@ def _of_service(
         severity,
         hold,
         verdict,
-        f'count by ({by}) (edgeprobe_verdict_info{{verdict="{verdict}"}}){where}',
+        f'count by ({by}) (edgeprobe_verdict_info{{verdict="{verdict}"}}{only}){where}',
         f"{SERVICE}: {means}",
         f"{SERVICE} is {verdict}, seen from node "
         f"{{{{ {_first(selector, *labels)} | label `node` }}}}{{{{ if gt $value 1.0 }}}} and "
@@ -95,6 +96,13 @@ _COMPARE = (
 )
 _ANSWERED = f"max by ({PORT}) (edgeprobe_edge_last_success_timestamp_seconds)"
 """The Service ports that have answered since some prober began."""
+
+_ANSWERED_HERE = (
+    f"\nand on (node, {PORT}) max by (node, {PORT}) (edgeprobe_edge_last_success_timestamp_seconds)"
+)
+"""Those that answered this very prober: policies let pods of their own node in and no others."""
+
+_SILENT = f'count by ({PORT}) (edgeprobe_verdict_info{{verdict="blackholed"}}{_ANSWERED_HERE})'
 
 _VERDICTS = (
     _of_service(
@@ -133,6 +141,7 @@ _VERDICTS = (
         "blackholed",
         "no endpoint answers",
         "See which policy selects the pods: kubectl get networkpolicies -n {{ $labels.namespace }}",
+        only=_ANSWERED_HERE,
     ),
     _of_service(
         "EndpointDown",
@@ -162,7 +171,26 @@ _VERDICTS = (
         _COMPARE + '. If it is meant to be so, annotate it edgeprobe.dev/probe: "false"',
         where=f"\nunless on ({PORT}) {_ANSWERED}",
     ),
+    # A policy that probe does not read leaves it out from the first dial on: nobody is to be woken.
+    _of_service(
+        "NoAnswerYet",
+        WARNING,
+        "15m",
+        "blackholed",
+        "no endpoint answers, and none has answered there since the prober began",
+        "A policy of a kind that probe does not read may leave it out: see whether a "
+        "CiliumNetworkPolicy, a NetworkPolicy or GlobalNetworkPolicy of Calico or an "
+        "AdminNetworkPolicy selects the pods. If it is meant to be so, annotate it "
+        'edgeprobe.dev/probe: "false"',
+        where=f"\nunless on ({PORT}) {_SILENT}",
+    ),
 )
+
+_LOSSY = f"""count(
+  edgeprobe_verdict_info{{verdict="lossy"}}
+  unless on ({PORT}) edgeprobe_verdict_info{{verdict="endpoint_down"}}
+)"""
+"""Not where a ClusterIP fails now and then by an endpoint that only other nodes dial."""
 
 _SHARED = (
     Alert(
@@ -196,15 +224,16 @@ _SHARED = (
         WARNING,
         "5m",
         "lossy",
-        'count(edgeprobe_verdict_info{verdict="lossy"})',
-        "SYNs get lost on the way: callers see seconds of delay now and then",
+        _LOSSY,
+        "Dials fail now and then, or their SYNs get lost on the way",
         "The verdict lossy holds for {{ $value }} pairs of a node and a Service port"
         '{{ range query `topk(3, count by (node) (edgeprobe_verdict_info{verdict="lossy"}))` '
         "| sortByLabel `node` }}, node {{ .Labels.node }} ({{ .Value }}){{ end }}"
         "{{ range query `topk(3, count by (namespace, service) "
         '(edgeprobe_verdict_info{verdict="lossy"}))` | sortByLabel `service` }}, '
         "Service {{ .Labels.namespace }}/{{ .Labels.service }} ({{ .Value }}){{ end }}. "
-        "Look for drops on those nodes' interfaces and for a full conntrack table.",
+        "Callers meet failures, or seconds of delay. Look for drops on those nodes' interfaces and "
+        "for a full conntrack table; for kube-proxy's rules where only ClusterIPs fail.",
     ),
     Alert(
         "EdgeprobeInvalidAddress",
@@ -220,6 +249,8 @@ _SHARED = (
     ),
 )
 
+# No timeouts: a ClusterIP that leads nowhere here (internalTrafficPolicy: Local) is dialed as well,
+# and drops. Those that nothing explains make the verdict lossy.
 _STEADY = f"""sum by ({PORT}) (
   increase(edgeprobe_dials_total{{kind!="candidate",result="refused",phase="steady"}}[2m])
 ) >= 3
@@ -298,9 +329,9 @@ _PROBER = (
         'count by (node) (edgeprobe_verdict_info{verdict="probe_fault"}) '
         'or sum by (node) (increase(edgeprobe_dials_total{result="local_fault"}[5m])) > 10',
         "Node {{ $labels.node }}: the prober itself could not dial",
-        "The prober on node {{ $labels.node }} lacks descriptors, source ports or memory, or a "
-        "policy binds its own pod (probe_fault, {{ $value | humanize }} times): it says nothing "
-        "of the Services there.",
+        "The prober on node {{ $labels.node }} lacks descriptors, source ports, memory or a route, "
+        "or a policy binds its own pod (probe_fault, {{ $value | humanize }} times): it says "
+        "nothing of the Services there.",
     ),
     Alert(
         "EdgeprobeProberStale",

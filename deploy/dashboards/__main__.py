@@ -1,6 +1,6 @@
 """`python -m deploy.dashboards [RUNBOOKS]` writes the dashboards beside this file, for Grafana 11.
 
-RUNBOOKS is the address at which the pages of deploy/runbooks can be read.
+RUNBOOKS is as for deploy.alerts.
 """
 
 import json

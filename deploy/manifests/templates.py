@@ -13,7 +13,7 @@ import secrets
 import string
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Never
 
 import yaml
 
@@ -200,6 +200,10 @@ class Templates:
         return value
 
 
+def _fail(said: str) -> Never:
+    raise TemplateError(said)
+
+
 def _printed(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
@@ -234,6 +238,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "b64enc": lambda text: base64.b64encode(text.encode()).decode(),
     "base": posixpath.basename,
     "default": lambda instead, value: value or instead,
+    "fail": _fail,
     "index": lambda value, key: value[key],
     "join": lambda between, many: between.join(many),
     "lookup": lambda *_: {},  # as `helm template` does: there is no cluster
@@ -243,6 +248,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "printf": lambda form, *values: form % values,
     "quote": _quoted,
     "randAlphaNum": lambda count: "".join(secrets.choice(ALPHANUMERIC) for _ in range(count)),
+    "replace": lambda old, new, text: text.replace(old, new),
     "toYaml": _to_yaml,
     "trimSuffix": lambda end, text: text.removesuffix(end),
     "uniq": lambda many: list(dict.fromkeys(many)),

@@ -13,14 +13,12 @@ from asyncio import sslproto
 from collections import Counter
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Any
 
 import msgspec
 
 from probe.apiserver import kubeconfig
-from probe.apiserver.decoding import Decoder, Key, Page, PageEnd, Skip
+from probe.apiserver.decoding import Decoder, Listing, Page, PageEnd, Skip
 from probe.apiserver.exchange import Exchange, Limits, Refusal
 from probe.apiserver.framing import Lines, Piece
 from probe.apiserver.refusals import (
@@ -58,15 +56,6 @@ Batch = list[Piece]
 """Watch lines that came together."""
 
 log = logging.getLogger("probe.reflector")
-
-
-@dataclass(slots=True)
-class Listing:
-    """What one list gave: facts by key, what had to be skipped, the version it is of."""
-
-    facts: dict[Key, Any] = field(default_factory=dict)
-    skipped: list[Skip] = field(default_factory=list)
-    version: str = ""
 
 
 async def connect(
@@ -108,6 +97,11 @@ class Connection:
     def allow_targets(self) -> tuple[Network, ...]:
         """Loopback networks that a sandbox on this machine asks to have dialed; else empty."""
         return self._access.cluster.allow_targets
+
+    @property
+    def in_pod(self) -> bool:
+        """Whether we run in a pod of that cluster, by its service account."""
+        return self._access.cluster.in_pod
 
     async def close(self) -> None:
         """Ends all connections, running watches included."""

@@ -6,7 +6,7 @@ costs nobody else. No I/O here; time and connections are the callers'.
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import msgspec
@@ -34,6 +34,15 @@ class Skip:
     reason: Reason
     detail: str
     key: Key | None = None
+    version: str = ""
+
+
+@dataclass(slots=True)
+class Listing:
+    """What one list gave: facts by key, what had to be skipped, the version it is of."""
+
+    facts: dict[Key, Any] = field(default_factory=dict)
+    skipped: list[Skip] = field(default_factory=list)
     version: str = ""
 
 

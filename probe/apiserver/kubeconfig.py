@@ -43,13 +43,14 @@ Entry = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """The API server's URL, the namespace meant where none is named, and what may be dialed
-    there though it is loopback."""
+    """The API server's URL, the namespace meant where none is named, what may be dialed there
+    though it is loopback, and whether it is the pod's own that we run in."""
 
     server: str
     namespace: str
     allow_targets: tuple[Network, ...] = ()
     expires: datetime | None = None
+    in_pod: bool = False
 
 
 class Access:
@@ -130,14 +131,14 @@ def _source(
     home = Path(environ.get("HOME") or Path.home()) / ".kube" / "config"
     if kubeconfig:
         path = Path(kubeconfig).expanduser()
-        if not path.exists():
+        if not _is_there(path):
             raise ConnectionSettingsError(
                 f"kubeconfig {path} does not exist: name an existing file with --kubeconfig"
             )
         paths = [path]
     else:
         named = [Path(part).expanduser() for part in listed.split(os.pathsep) if part]
-        paths = [path for path in named or [home] if path.exists()]
+        paths = [path for path in named or [home] if _is_there(path)]
     if paths:
         entries = {path: _read(path) for path in paths}
         return functools.partial(_from_kubeconfig, paths, _context_name(entries, context))
@@ -149,6 +150,18 @@ def _source(
         f"nothing says where {wanted} is: {looked} does not exist and this is no pod; "
         "name a file with --kubeconfig"
     )
+
+
+def _is_there(path: Path) -> bool:
+    """Whether to read it: what lies in a folder that we may not enter is an error, as in kubectl,
+    and reading says which."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+    return True
 
 
 async def _from_pod(environ: Mapping[str, str], folder: Path, configuration: Any) -> Cluster:
@@ -165,7 +178,7 @@ async def _from_pod(environ: Mapping[str, str], folder: Path, configuration: Any
         ) from error
     configuration.refresh_api_key_hook = functools.partial(_token_from, token)
     namespace = (_content(str(folder / "namespace")) or b"default").decode().strip()
-    return Cluster(configuration.host, namespace)
+    return Cluster(configuration.host, namespace, in_pod=True)
 
 
 def _token_from(path: Path, configuration: Any) -> None:

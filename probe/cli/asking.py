@@ -9,6 +9,7 @@ from typing import Any
 
 from probe.check import Selection, check_services, keys
 from probe.core import report
+from probe.core.gate import verdict_of_all
 from probe.core.verdicts import Verdict
 from probe.pods import look
 from probe.reach import reach_pods
@@ -44,10 +45,8 @@ class Answer:
 
     @property
     def verdict(self) -> Verdict:
-        """The worst; nothing dialed, perhaps because of a typing error, is no good news."""
-        if not self.documents:
-            return Verdict.UNKNOWN
-        return report.worst(Verdict(document["verdict"]) for document in self.documents)
+        """The worst that counts (core/gate.py)."""
+        return verdict_of_all(self.documents, silent=bool(self.silent))
 
     @property
     def document(self) -> Json:
@@ -78,8 +77,11 @@ async def ask(connection: Connection, settings: Settings, question: Question, te
         tell("asking the daemons")
         node = None if vantage == NODES else vantage
         asked = await from_nodes(connection, settings, selection, node)
-        answer = Answer(asked.documents, [_unasked(*each) for each in asked.silent.items()])
-        answer.silent.update(asked.silent)
+        warnings = [_unasked(*each) for each in asked.silent.items()]
+        answer = Answer(asked.documents, warnings, asked.silent)
+        for document in asked.documents if selection.name is not None else ():
+            if document["verdict"] == Verdict.HEALTHY:
+                document["verdict"] = str(answer.verdict)  # of which silent nodes leave a doubt
     tell("looking at the pods")
     answer.warnings.extend(await look(connection, answer.documents))
     if question.since is None:

@@ -1,12 +1,13 @@
 """Options that the commands share which ask a cluster, and what their values mean."""
 
 import re
+import sys
 from typing import Annotated, Any
 
 import typer
 
 from probe.cli.failing import USAGE, fail
-from probe.settings import Settings, load
+from probe.settings import Settings, load, misspelt
 
 DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
 """As kubectl's --since takes it, and days."""
@@ -43,6 +44,8 @@ Config = Annotated[
 def settings_of(flags: dict[str, Any], config: str | None) -> Settings:
     """Dials from where it stands: a daemon's pod or node if it was told which, else a machine
     that is none of the cluster's. Flags that are None were not given. Raises SettingsError."""
+    for variable, near in misspelt():
+        print(f"probe: {variable} is no setting: did you mean {near}?", file=sys.stderr)
     given = {name: value for name, value in flags.items() if value is not None}
     settings = load(given, config)
     return settings if settings.node_name else settings.model_copy(update={"vantage": "local"})

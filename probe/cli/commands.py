@@ -82,7 +82,9 @@ def demo() -> Command:
 
 check = typer.Typer(
     help="Dials once and says what is wrong. Exit code: 0 healthy, 1 a failure was found, 2 wrong "
-    "usage or configuration, 3 could not tell.",
+    "usage or configuration, 3 could not tell. What is so on purpose (scaled to zero, or not "
+    "dialed by rule: UDP, ExternalName, opted out, MySQL) is 3 if asked for by its name, and does "
+    "not count among others.",
     no_args_is_help=True,
     cls=_Check,
     **PLAIN,

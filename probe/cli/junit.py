@@ -1,17 +1,19 @@
 """A check as JUnit XML, for CI systems that show test results: a testcase for each Service port.
 
-What fails is a `failure`, a fault of the prober's own an `error`, and what could not be told
-(unknown, masked, denied) is `skipped`: it is no verdict on the Service. The form is that of
-Jenkins' xunit plugin (its junit-10.xsd), which other CI systems read too.
+What fails is a `failure`, a fault of the prober's own an `error`. What could not be told (unknown,
+masked, denied) is `skipped`, and so is what is so on purpose and a node that did not answer: that
+is no verdict on the Service. The form is that of Jenkins' xunit plugin (its junit-10.xsd), which
+other CI systems read too.
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from probe.cli.path import path
+from probe.core.gate import counts_as
 from probe.core.verdicts import FAILING, UNDECIDED, Verdict
 
 Json = dict[str, Any]
@@ -20,8 +22,11 @@ FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """What no XML document may hold, in no form (XML 1.0, production Char)."""
 
 
-def junit(documents: Iterable[Json], began: datetime, seconds: float) -> str:
-    """The testsuite of a run that began then and took so long."""
+def junit(
+    documents: Iterable[Json], began: datetime, seconds: float, silent: Mapping[str, str]
+) -> str:
+    """The testsuite of a run that began then and took so long; `silent` are the nodes that did not
+    answer, with the reason of each."""
     cases = []
     for document in documents:
         service = document["service"]
@@ -29,6 +34,10 @@ def junit(documents: Iterable[Json], began: datetime, seconds: float) -> str:
         for case in _cases(document):
             case.set("classname", where)
             cases.append(case)
+    for node, reason in silent.items():
+        case = Element("testcase", classname="probe", name=f"node {node}", time="0")
+        SubElement(case, "skipped", message=xml(f"it does not answer: {reason}"))
+        cases.append(case)
     return testsuite("probe check", cases, began, seconds)
 
 
@@ -53,12 +62,12 @@ def _cases(document: Json) -> Iterator[Element]:
     for port in document["ports"]:
         name = f"{port['name']} {port['port']}".strip()
         case = Element("testcase", name=name, time="0")
-        verdict = Verdict(port["verdict"])
-        if verdict in FAILING:
+        verdict, counted = Verdict(port["verdict"]), counts_as(port)
+        if counted in FAILING:
             tag = "error" if verdict is Verdict.PROBE_FAULT else "failure"
             said = SubElement(case, tag, message=xml(port["summary"]), type=str(verdict))
             said.text = xml("\n".join(_details(document, port)))
-        elif verdict in UNDECIDED:
+        elif counted is None or counted in UNDECIDED:
             SubElement(case, "skipped", message=xml(f"{verdict}: {port['summary']}"))
         yield case
 

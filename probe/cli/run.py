@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+import logging
 import signal
 from typing import Annotated, Any, Literal, get_args, get_origin
 
@@ -13,7 +14,10 @@ from probe.cli.failing import USAGE, fail
 from probe.cli.logs import configure
 from probe.daemon import Daemon
 from probe.reflector import connect
-from probe.settings import ENV_PREFIX, Settings, load
+from probe.server import CannotListen
+from probe.settings import ENV_PREFIX, Settings, load, misspelt
+
+log = logging.getLogger("probe.run")
 
 METAVARS: dict[object, str] = {
     float: "NUMBER",
@@ -30,10 +34,12 @@ def command(**given: Any) -> None:
     with explained():
         settings = load(flags, config)
         configure(settings.log_level, settings.log_format)
+        for variable, near in misspelt():
+            log.warning("%s is no setting: did you mean %s?", variable, near)
         try:
             asyncio.run(_run(settings))
-        except OSError as failed:
-            fail(f"--listen {settings.listen}: {failed.strerror or failed}", USAGE)
+        except CannotListen as failed:
+            fail(f"--listen {settings.listen}: {failed.strerror}", USAGE)
 
 
 async def _run(settings: Settings) -> None:

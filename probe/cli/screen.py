@@ -16,6 +16,7 @@ from probe.cli.grid import Column, grid
 from probe.cli.path import Called, Mark, Row, called, names, path
 from probe.cli.tables import command, edges_table, verdict_style
 from probe.core.changes import UNSEEN
+from probe.core.gate import verdict_of_all
 from probe.core.suspects import NOTHING_KNOWN, distance, sentence
 from probe.core.verdicts import FAILING, UNDECIDED, Verdict
 
@@ -53,10 +54,9 @@ PODS = 4
 def service(out: Console, document: Json, now: datetime, *, wide: bool = False) -> None:
     """Prints the Service; `wide` with every edge instead of the path in short."""
     marks, short = marks_of(out), called(_nodes(document))
-    verdict = Verdict(document["verdict"])
     ports = document["ports"]
     _line(out, _spec(document))
-    head = Text.assemble(_verdict(verdict, marks), f"  {document['summary']}")
+    head = Text.assemble(_verdict(document, marks), f"  {document['summary']}")
     _line(out, head)
     _line(out, Text(_dialed(document, short), "dim"))
     if wide and any(port["edges"] for port in ports):
@@ -127,8 +127,10 @@ def mark_of(verdict: Verdict) -> Mark:
     return Mark.DOUBTFUL if verdict in UNDECIDED else Mark.GOOD
 
 
-def _verdict(verdict: Verdict, marks: dict[Mark, str]) -> Text:
-    return Text(f"{marks[mark_of(verdict)]} {verdict}", verdict_style(verdict))
+def _verdict(judged: Json, marks: dict[Mark, str]) -> Text:
+    """What it is, marked as what it counts for: nothing was learnt of what is so on purpose."""
+    counted = verdict_of_all([judged])
+    return Text(f"{marks[mark_of(counted)]} {judged['verdict']}", verdict_style(counted))
 
 
 def _spec(document: Json) -> Text:
@@ -149,9 +151,7 @@ def _port(port: Json) -> str:
 
 def _port_head(port: Json, marks: dict[Mark, str]) -> Text:
     said = f": {port['summary']}" if port["verdict"] != Verdict.HEALTHY else ""
-    return Text.assemble(
-        (_port(port), "bold"), "  ", _verdict(Verdict(port["verdict"]), marks), said
-    )
+    return Text.assemble((_port(port), "bold"), "  ", _verdict(port, marks), said)
 
 
 def _nodes(document: Json) -> set[str]:
@@ -168,7 +168,8 @@ def _dialed(document: Json, short: Called) -> str:
         where = "from here"
     else:
         where = f"from node {nodes[0]}" if len(nodes) == 1 else f"from nodes {names(nodes)}"
-    return f"{document['dialed']} of {document['expected']} edges dialed {where}"
+    skipped = f"; not dialed: {_listed(document['skipped'])}" if document.get("skipped") else ""
+    return f"{document['dialed']} of {document['expected']} edges dialed {where}{skipped}"
 
 
 def _cells(row: Row, marks: dict[Mark, str]) -> tuple[str | Text, ...]:

@@ -26,7 +26,7 @@ class Showing:
                 from probe.cli.junit import junit
 
                 seconds = (datetime.now(UTC) - began).total_seconds()
-                print(junit(answer.documents, began, seconds))
+                print(junit(answer.documents, began, seconds, answer.silent))
             case CheckOutput.TABLE | CheckOutput.WIDE:
                 print(self.text(answer), end="")
 
@@ -48,7 +48,7 @@ class Showing:
                         out.print("\n")
                     screen.service(out, document, now, wide=wide)
             elif answer.documents:
-                overview(out, answer.documents)
+                overview(out, answer.documents, len(answer.silent))
             if answer.history is not None:
                 screen.history(out, answer.history, now)
         # Of what this output cannot show nothing may hang.

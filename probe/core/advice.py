@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable
 
-from probe.core.edges import Service
+from probe.core.edges import Family, Kind, Service
+from probe.core.health import Level
 from probe.core.ledger import PortBook
 from probe.core.rollout_remedies import drain
 from probe.core.rollouts import Rollout
@@ -24,7 +25,10 @@ def advice(service: Service, book: PortBook, rollouts: Iterable[Rollout] = ()) -
             f"look at the ClusterIP: kubectl get service {service.name} -n {service.namespace}; "
             "a cluster on loopback is dialed only inside --allow-targets",
         )
-    line, node = LINES.get(verdict), book.judgement.cause.partition("/")[2]
+    if verdict is Verdict.ENDPOINT_DOWN and book.empty and not _fails(book):
+        return (_half_empty(service, book.empty[0]),)
+    node = book.judgement.cause.partition("/")[2]
+    line = LINES.get(verdict) if node or verdict not in FROM_OUTSIDE else FROM_OUTSIDE[verdict]
     return (line.format(ns=service.namespace, name=service.name, node=node),) if line else ()
 
 
@@ -69,8 +73,37 @@ LINES: dict[Verdict, str] = {
         "ask the application itself, past the mesh: "
         "kubectl exec -n {ns} POD -c CONTAINER -- ss -ltn"
     ),
-    Verdict.LOSSY: "look for drops on the nodes' interfaces and for a full conntrack table",
+    Verdict.LOSSY: (
+        "look for drops on the nodes' interfaces and for a full conntrack table; where only dials "
+        "of the ClusterIP fail, look at kube-proxy on that node"
+    ),
 }
+
+
+FROM_OUTSIDE: dict[Verdict, str] = {
+    Verdict.NODE_PATH: (
+        "see whether the way from here to the pods is open (VPN, routes, firewall), or have the "
+        "nodes dial: probe check svc {name} -n {ns} --from nodes"
+    ),
+    Verdict.PROXY_STALE: (
+        "have the nodes dial, which have rules for ClusterIPs: "
+        "probe check svc {name} -n {ns} --from nodes"
+    ),
+}
+"""The same where the node to blame is none: we dialed from outside of the cluster."""
+
+
+def _fails(book: PortBook) -> bool:
+    return any(track.level is Level.DOWN for track in book.of_kind(Kind.ENDPOINT))
+
+
+def _half_empty(service: Service, family: Family) -> str:
+    return (
+        f"see whether the pods have {family.spoken} addresses: kubectl get pods "
+        f"-n {service.namespace} -o custom-columns=NAME:.metadata.name,IPS:.status.podIPs; "
+        "pods from before the cluster had such must be made again, or "
+        f"{family.spoken} taken out of the Service's ipFamilies"
+    )
 
 
 def _port_mismatch(service: Service, book: PortBook) -> tuple[str, ...]:

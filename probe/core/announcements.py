@@ -11,6 +11,7 @@ from typing import Any
 
 from probe.core.incident import Incident, Step
 from probe.core.schedule import rank
+from probe.core.sharing import shared_by
 from probe.core.suspects import NOTHING_KNOWN, sentence
 
 Json = dict[str, Any]
@@ -56,11 +57,11 @@ def turn_to_tell(incident: Incident, node: str, nodes: Collection[str]) -> int:
     """How many of the live daemons' nodes tell of this incident before `node` does: 0 tells at
     once, the others only if nobody has.
 
-    What concerns a node's own kube-proxy or prober is seen by its daemon only. Of a node that
-    cannot be reached, the others tell.
+    Of a Service those tell first that dial its endpoints. What concerns a node's own kube-proxy or
+    prober is seen by its daemon only. Of a node that cannot be reached, the others tell.
     """
     if incident.alone:
-        return rank(node, nodes, "/".join(incident.lead[:2]))
+        return rank(node, nodes, shared_by(incident.lead[:2]))
     kind, _, name = incident.cause.partition("/")
     if kind != LOST_ON_THE_WAY:
         return 0 if name == node else len(nodes)

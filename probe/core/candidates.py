@@ -19,30 +19,51 @@ def candidate_plan(
 ) -> CandidatePlan | None:
     """What to dial besides when every endpoint refuses the target port, those aside that are not
     judged yet; None otherwise."""
-    tracks = [t for t in book.tracks.values() if book.leads_to(t.edge)]
+    led = (t for t in book.tracks.values() if book.leads_to(t.edge))
+    tracks = [t for t in led if t.edge.family not in view.lacking]
     states = {t.edge: state(t, record, book, view) for t in tracks}
     dialed = [t for t in tracks if states[t.edge] in (State.UP, State.FAILING, State.DOWN)]
     down = [t for t in dialed if states[t.edge] is State.DOWN]
     refused = [t.edge for t in down if t.outcome and t.outcome.result is Result.REFUSED]
     if not refused or len(refused) < max(len(dialed), min(2, len(tracks))):
         return None
-    targets = {t.edge.dial_port for t in tracks}
-    told = [d for w in workloads for d in w.declared]
-    auxiliary = {d.port for d in told if d.auxiliary}
-    numbers = {d.port for d in told} - targets - BLOCKING_PORTS
-    found = sorted((number in auxiliary, number) for number in numbers)[:CANDIDATES_MAX]
+    behind, targets = list(workloads), {t.edge.dial_port for t in tracks}
+    numbers = {d.port for w in behind for d in w.declared} - targets - BLOCKING_PORTS
+    asides = {n for n in numbers if not all(_may_be_meant(n, targets, w) for w in behind)}
+    found = sorted((number in asides, number) for number in numbers)[:CANDIDATES_MAX]
     return CandidatePlan(tuple(sorted(refused)), tuple((port, aside) for aside, port in found))
 
 
+def _may_be_meant(number: int, targets: set[int], workload: Workload) -> bool:
+    """Whether the workload lets believe that whoever wrote one of the target ports meant this one.
+
+    A target port that it declares itself is right, and only not listened on yet (a slow start
+    without a readinessProbe), unless the very container is told to listen elsewhere: a mistake of
+    the Service was then made in the containerPort too. An application that declares nothing may
+    listen anywhere; what stands beside it is not meant.
+    """
+    offered = [d for d in workload.declared if d.port == number]
+    if any(d.auxiliary for d in offered):
+        return False
+    declared = [d for d in workload.declared if d.port in targets]
+    if not declared:
+        own = [d for d in workload.declared if d.container == workload.application]
+        return not offered or not all(d.auxiliary for d in own)
+    return any(
+        d.told and all(not t.told and t.container == d.container for t in declared) for d in offered
+    )
+
+
 def candidates(record: ServiceRecord, book: PortBook) -> tuple[Candidate, ...]:
-    """The dialed candidate ports with how many endpoints accepted each."""
+    """The dialed candidate ports with how many endpoints accepted each, and whether it may be
+    meant: no other port of the Service leads there, and no workload has it for something else."""
     taken = {
         edge.dial_port
         for other in record.books.values()
         if other is not book
         for edge in other.implied.edges
     }
-    auxiliary = dict(book.plan.declared) if book.plan else {}
+    asides = dict(book.plan.declared) if book.plan else {}
     found: dict[int, list[bool]] = {}
     for track in book.of_kind(Kind.CANDIDATE):
         if track.outcome is not None:
@@ -53,7 +74,7 @@ def candidates(record: ServiceRecord, book: PortBook) -> tuple[Candidate, ...]:
             port,
             accepted=sum(accepted),
             dialed=len(accepted),
-            eligible=port not in taken and not auxiliary.get(port, False),
+            eligible=port not in taken and not asides.get(port, False),
         )
         for port, accepted in sorted(found.items())
     )

@@ -23,6 +23,11 @@ class Family(Word):
     IPV4 = "ipv4"
     IPV6 = "ipv6"
 
+    @property
+    def spoken(self) -> str:
+        """As people write it."""
+        return "IPv4" if self is Family.IPV4 else "IPv6"
+
 
 class Skip(StrEnum):
     """Why something that a Service names is not dialed. The labels of dials_skipped_total."""
@@ -269,7 +274,7 @@ def _port_edges(
                     continue
                 family = family_of(endpoint.address)
                 edge = Edge(key, Kind.ENDPOINT, family, endpoint.address, number)
-                found[edge] = _better(found.get(edge), endpoint)
+                found[edge] = better(found.get(edge), endpoint)
     barred = frozenset(
         edge
         for edge, endpoint in found.items()
@@ -297,7 +302,7 @@ def _numbers(slice_: EndpointSlice, port: ServicePort, skipped: list[Skip]) -> I
             yield candidate.port
 
 
-def _better(old: Endpoint | None, new: Endpoint) -> Endpoint:
+def better(old: Endpoint | None, new: Endpoint) -> Endpoint:
     """Of two in two slices the one that kube-proxy would use: one is being moved, or the address
     of a pod that terminates went to another pod already (pkg/proxy/endpointslicecache.go)."""
     if old is None:

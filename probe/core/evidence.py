@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from math import inf
 
+from probe.core.losses import Lost
 from probe.core.results import Result
 
 
@@ -16,8 +17,12 @@ class Candidate:
     eligible: bool
 
     @property
+    def answers(self) -> bool:
+        return 0 < self.dialed == self.accepted
+
+    @property
     def accepts(self) -> bool:
-        return self.eligible and 0 < self.dialed == self.accepted
+        return self.eligible and self.answers
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +33,7 @@ class Evidence:
     `down` holds the last result of each that is down, `failing_new` are those that failed before
     they had settled. `vip_down` holds the result of each ClusterIP that is down although it should
     connect; `vips` how many should, `vip_faults` how many of these we could not dial ourselves.
+    `proxy` is why kube-proxy is to blame for that although not all endpoints are dialed from here.
     `drain_failures` counts recent ClusterIP failures laid to terminating or just-removed endpoints.
     `stale_seconds` is for how long the API server has been away, if that makes failures doubtful.
     `usable` are all endpoints that take traffic, `undialed` those outside of what we may dial,
@@ -37,7 +43,13 @@ class Evidence:
     many seconds ago an endpoint was last removed, `answered_ago` since when the ClusterIP has not
     connected. `node` is ours; `cause` what the failing endpoints share with those of other Services
     ("node/NAME") and `shared` the sentence that says so. `mesh` is on the path to the pods;
-    `policies` are the NetworkPolicies that select the pods and leave us out.
+    `policies` are the NetworkPolicies that select the pods and leave us out, `near` how many of
+    those that are up no policy keeps from us, since they are on the node whose network we are on,
+    `workloads` how many are known behind the Service; `unplaced` that one of them is a DaemonSet
+    that fits no node. Where the port has two address families, `family` is the one of everything
+    that fails, `vip_family` the one of the only ClusterIP that leads somewhere, `empty` that of the
+    one that leads nowhere and `no_way` the one for which this node has no way out, and why: nothing
+    of it counts. While `emptying` the slices may yet follow.
     """
 
     target_port: str = ""
@@ -52,6 +64,7 @@ class Evidence:
     vips: int = 0
     vips_dialed: int = 0
     vip_down: tuple[Result, ...] = ()
+    proxy: str = ""
     candidates: tuple[Candidate, ...] = ()
     candidates_pending: bool = False
     invalid: tuple[str, ...] = ()
@@ -66,8 +79,7 @@ class Evidence:
     rolling: bool = False
     unresolved: bool = False
     has_selector: bool = True
-    recent_dials: int = 0
-    recent_retransmits: int = 0
+    lossy: Lost | None = None
     undialed: int = 0
     elsewhere: int = 0
     details: tuple[str, ...] = field(default=())
@@ -78,6 +90,14 @@ class Evidence:
     shared: str = ""
     mesh: str = ""
     policies: tuple[str, ...] = ()
+    near: int = 0
+    workloads: int = 0
+    unplaced: bool = False
+    family: str = ""
+    vip_family: str = ""
+    empty: str = ""
+    emptying: bool = False
+    no_way: str = ""
 
     @property
     def needed(self) -> int:
@@ -101,6 +121,15 @@ class Evidence:
         if self.unseen and (self.dialed < 2 or len(self.vip_down) < self.vips):
             return False
         return bool(self.down) and len(self.down) == self.dialed >= max(1, self.needed)
+
+    @property
+    def kept_out(self) -> bool:
+        """Whether all fails that NetworkPolicies keep from us. Where the pods of our own node admit
+        us, those of the others, or the ClusterIP that leads to them, are all that can."""
+        if not self.policies or self.all_down:
+            return bool(self.policies)
+        others = bool(self.down) or (bool(self.vip_down) and self.unseen > 0)
+        return others and 0 < self.near == self.dialed - len(self.down)
 
     def all_are(self, *results: Result) -> bool:
         return self.all_down and all(result in results for result in self.down)

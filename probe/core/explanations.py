@@ -35,6 +35,7 @@ _ALL = (
         "a descriptor limit (ulimit -n) below what is dialed at once",
         "no free source port: too many connections in TIME_WAIT",
         "an egress policy on the prober's own pod",
+        "no route on this node for the Service's only address family (ENETUNREACH)",
     ),
     _of(
         Verdict.UNKNOWN,
@@ -44,6 +45,7 @@ _ALL = (
         "a Service or endpoints that are seconds old",
         "an API server that has been away for two minutes or more",
         "endpoints outside of what may be dialed (--manual-targets)",
+        "in a check: a Service not dialed by rule (UDP, ExternalName, opted out, MySQL)",
         do="wait for the next round of dials; if it stays, see the daemon's /readyz and its log",
     ),
     _of(
@@ -115,6 +117,7 @@ _ALL = (
         "Every endpoint's packets are lost, or a router says that there is no way; nothing above "
         "explains it.",
         "a NetworkPolicy or a firewall that drops packets",
+        "a policy that probe does not read: Cilium's, Calico's, an AdminNetworkPolicy",
         "a pod network without a route from here to there",
     ),
     _of(
@@ -123,6 +126,7 @@ _ALL = (
         "Some of the endpoints fail and others answer: callers meet the failing ones by chance.",
         "a pod whose application died or hangs, without a readinessProbe that would tell",
         "one pod of another version, listening elsewhere",
+        "pods without an address of one of the Service's two families",
     ),
     _of(
         Verdict.PROXY_STALE,
@@ -134,11 +138,14 @@ _ALL = (
     ),
     _of(
         Verdict.LOSSY,
-        "SYNs get lost on the way",
-        "Connects succeed, but 5 % or more of the recent ones, and at least three, had to send "
-        "their SYN again: callers see seconds of delay now and then.",
+        "dials fail now and then, or their SYNs get lost on the way",
+        "The next dial connects, but 5 % or more of those of the last minutes, and at least three, "
+        "never did or had to send their SYN again: callers meet failures or seconds of delay now "
+        "and then. What fails while endpoints come and go is not counted.",
         "a full conntrack table, or one whose inserts race",
         "drops on a node's interface, or an overloaded one",
+        "one of many endpoints in kube-proxy's rules is gone: only dials of the ClusterIP fail",
+        "an application that restarts in its container, or whose accept queue overflows",
     ),
     _of(
         Verdict.MASKED,

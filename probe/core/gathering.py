@@ -4,11 +4,13 @@ from collections.abc import Collection, Iterable
 from math import inf
 
 from probe.core.candidates import candidates
-from probe.core.edges import Kind
+from probe.core.edges import Edge, Family, Kind
 from probe.core.evidence import Evidence
 from probe.core.health import Level, State
-from probe.core.ledger import PortBook, ServiceRecord, Track, View, rejected, state
-from probe.core.nodepaths import NodePaths, is_silent
+from probe.core.kube_proxy import KubeProxy
+from probe.core.ledger import PortBook, ServiceRecord, Track, View, is_silent, rejected, state
+from probe.core.losses import lossy
+from probe.core.nodepaths import NodePaths
 from probe.core.results import FAILURES, Result
 from probe.core.surroundings import Surroundings
 from probe.core.verdicts import PROXY_PATIENCE
@@ -27,6 +29,7 @@ def evidence(
     paths: NodePaths,
     around: Surroundings,
     workloads: Collection[Workload],
+    kube_proxy: KubeProxy,
     *,
     scaled_to_zero: bool,
     starting: bool = False,
@@ -38,8 +41,13 @@ def evidence(
     endpoints, vips = seen.endpoints, seen.vips
     down = seen.down or seen.vip_down
     told = _shared(down, paths, around) if book.anywhere else _emptied(record, book, around)
-    faults = [t.fault for t in book.tracks.values() if t.fault is not None]
+    faults = [t.fault for t in seen.tracks if t.fault is not None]
     barred = sum(book.leads_to(edge) for edge in book.implied.barred)
+    near = seen.near(paths.own) if around.prober.on_host else frozenset()
+    emptying = bool(book.empty) and view.now - book.empty_since < view.settle
+    blind = bool(seen.vip_down) and not seen.down and len(seen.led) < book.leading
+    proxy = kube_proxy.explains(book, view) if blind else ""
+    doubt = blind and not proxy and kube_proxy.in_doubt(view)
     return Evidence(
         target_port=_target_port(book, endpoints),
         usable=book.anywhere,
@@ -47,12 +55,13 @@ def evidence(
         dialed=len(seen.dialed),
         up=seen.count(endpoints, State.UP),
         down=_results(seen.down, view),
-        undecided=seen.undecided() + sum(paths.in_doubt(t) for t in seen.down),
+        undecided=seen.undecided() + sum(paths.in_doubt(t) for t in seen.down) + doubt,
         settling=seen.count(endpoints, State.EXCLUDED),
         failing_new=seen.count(filter(_fails, endpoints), State.EXCLUDED),
         vips=len(vips),
         vips_dialed=sum(map(seen.tells, vips)),
         vip_down=_results(seen.vip_down, view),
+        proxy=proxy,
         candidates=candidates(record, book),
         candidates_pending=any(t.outcome is None for t in book.of_kind(Kind.CANDIDATE)),
         invalid=tuple(found.text for found in book.implied.invalid),
@@ -67,8 +76,7 @@ def evidence(
         rolling=rolling,
         unresolved=not book.implied.edges and any(e.ready for e in record.held_endpoints()),
         has_selector=service is not None and bool(service.selector),
-        recent_dials=book.recent_dials,
-        recent_retransmits=book.recent_retransmits,
+        lossy=lossy(book.losses, view.now),
         undialed=barred,
         elsewhere=book.leading - len(seen.led) - barred,
         details=tuple(_sentence(t) for t in (*seen.down, *seen.vip_down) if t.outcome),
@@ -78,7 +86,15 @@ def evidence(
         cause=told[0],
         shared=told[1],
         mesh=around.mesh_of_service(service, workloads),
-        policies=_policies(record, seen.down, around, workloads),
+        policies=_policies(record, seen, near, around, workloads),
+        near=sum(seen.is_up(edge) for edge in near),
+        workloads=len(workloads),
+        unplaced=any(w.unplaced for w in workloads),
+        family=seen.family_of(down),
+        vip_family=_family(book.connecting) if book.empty else "",
+        no_way=" and ".join(f"{f.spoken} ({view.lacking[f]})" for f in seen.left_out),
+        empty="" if emptying else _family(book.empty),
+        emptying=emptying,
     )
 
 
@@ -90,10 +106,15 @@ class _Seen:
     ) -> None:
         self._book, self._view = book, view
         self.led = [t for t in book.tracks.values() if book.leads_to(t.edge)]
-        self.endpoints = [t for t in self.led if not _leaves(t, around)]
-        self.vips = [t for t in book.of_kind(Kind.SERVICE) if book.connects(t.edge)]
-        self._tracks = (*self.endpoints, *self.vips)
-        self._states = {t.edge: state(t, record, book, view) for t in self._tracks}
+        vips = [t for t in book.of_kind(Kind.SERVICE) if book.connects(t.edge)]
+        families = {t.edge.family for t in (*self.led, *vips)}
+        self.left_out = sorted(families & view.lacking.keys())
+        if len(self.left_out) == len(families):
+            self.left_out = []  # no other family is there to judge it by: that is our own fault
+        self.endpoints = [t for t in self._judged(self.led) if not _leaves(t, around)]
+        self.vips = self._judged(vips)
+        self.tracks = (*self.endpoints, *self.vips)
+        self._states = {t.edge: state(t, record, book, view) for t in self.tracks}
         self.dialed = [t for t in self.endpoints if self.tells(t)]
         self.down = [t for t in self.dialed if self._is(t, State.DOWN)]
         self._behind = [
@@ -101,12 +122,28 @@ class _Seen:
         ]
         self.vip_down = [t for t in self.vips if self._is(t, State.DOWN) and t not in self._behind]
 
+    def _judged(self, tracks: Iterable[Track]) -> list[Track]:
+        """Those of families that have a way out of this node."""
+        return [t for t in tracks if t.edge.family not in self.left_out]
+
+    def family_of(self, tracks: Iterable[Track]) -> str:
+        """The one family of all these edges where several are judged, else ""."""
+        several = len({t.edge.family for t in self.tracks}) > 1
+        return _family({t.edge.family for t in tracks}) if several else ""
+
     def _is(self, track: Track, *states: State) -> bool:
         return self._states[track.edge] in states
 
     def tells(self, track: Track) -> bool:
         """Whether the edge's dials say something."""
         return not self._is(track, State.EXCLUDED, State.UNKNOWN)
+
+    def near(self, node: str) -> frozenset[Edge]:
+        """The endpoints on that node of which dials tell something."""
+        return frozenset(t.edge for t in self.dialed if t.endpoint and t.endpoint.node == node)
+
+    def is_up(self, edge: Edge) -> bool:
+        return self._states[edge] is State.UP
 
     def count(self, tracks: Iterable[Track], *states: State) -> int:
         return sum(self._is(track, *states) for track in tracks)
@@ -121,12 +158,24 @@ class _Seen:
         return (
             self.count(self.endpoints, State.FAILING)
             + (self.count(self.vips, State.FAILING) if speaks else 0)
-            + sum(t.outcome is None and t.fault is None for t in self._tracks)
-            + sum(self._is(t, *told) and book.outran(t) for t in self._tracks)
+            + sum(t.outcome is None and t.fault is None for t in self.tracks)
+            + sum(self._is(t, *told) and book.outran(t) for t in self.tracks)
             + (0 if self.down else self.count(self._behind, State.DOWN))
             + len(book.laid)
-            + (not book.anywhere and view.now - book.moved_at < EMPTY_PATIENCE)
+            + (not book.anywhere and _just_emptied(book, view))
         )
+
+
+def _family(families: Collection[Family]) -> str:
+    """The family's name, if it is one."""
+    return next(iter(families)).spoken if len(families) == 1 else ""
+
+
+def _just_emptied(book: PortBook, view: View) -> bool:
+    """Whether the last endpoint is only just gone. While a watch is away nobody knows: the Service
+    and its slices come by two, and a port that is taken away leaves its slices first."""
+    new = view.now - book.moved_at < EMPTY_PATIENCE
+    return new or not view.heard_since(book.moved_at + EMPTY_PATIENCE)
 
 
 def _tells_nothing(
@@ -135,19 +184,19 @@ def _tells_nothing(
     """Whether kube-proxy is not to blame for a failure of the ClusterIP yet: it follows the
     endpoints with some delay, and the last pods that end may have stopped meanwhile."""
     if not book.fallback:
-        return book.catching_up(vip, view.now) or _may_follow(record, book, view)
+        return book.catching_up(vip) or _may_follow(vip, record, book)
     return not any(
         t.dialed_at >= vip.dialed_at and t.outcome and t.outcome.result is Result.CONNECTED
         for t in endpoints
     )
 
 
-def _may_follow(record: ServiceRecord, book: PortBook, view: View) -> bool:
+def _may_follow(vip: Track, record: ServiceRecord, book: PortBook) -> bool:
     """Whether a removal that kube-proxy may still have to follow would explain the failures as
     well, although they were laid to none: the port had failed otherwise just before."""
     answered = book.last_success.get(Kind.SERVICE, -inf)
     removed = max((r.at for r in record.removals), default=-inf)
-    return not book.drain_failures and view.now - min(removed, answered) <= PROXY_PATIENCE
+    return not book.drain_failures and vip.dialed_at - min(removed, answered) <= PROXY_PATIENCE
 
 
 def _doubtful(tracks: Iterable[Track], view: View) -> bool:
@@ -176,12 +225,17 @@ def _results(tracks: list[Track], view: View) -> tuple[Result, ...]:
 
 def _policies(
     record: ServiceRecord,
-    down: list[Track],
+    seen: _Seen,
+    near: Collection[Edge],
     around: Surroundings,
     workloads: Collection[Workload],
 ) -> tuple[str, ...]:
-    """The NetworkPolicies that leave us out of every port that fails."""
-    ports = {t.edge.dial_port for t in down}
+    """The NetworkPolicies that leave us out of every port that fails; none of them does so of the
+    pods `near` us."""
+    failing = {t.edge for t in seen.down}
+    if not failing.isdisjoint(near):
+        return ()
+    ports = {edge.dial_port for edge in failing or (near if seen.vip_down else ())}
     found = [around.policies_leaving_out(record.service, workloads, port) for port in ports]
     return tuple(dict.fromkeys(name for names in found for name in names)) if all(found) else ()
 
@@ -196,11 +250,10 @@ def _leaves(track: Track, around: Surroundings) -> bool:
 def _shared(down: list[Track], paths: NodePaths, around: Surroundings) -> tuple[str, str]:
     """What the failing edges share with those of other Services: a cause and its sentence."""
     if paths.cut_off and all(map(is_silent, down)):
-        others = len(paths.dead)
-        return f"node/{paths.own}", (
-            f"nothing on the {others} other nodes answers node {paths.own}, "
-            f"for {paths.services()} Services"
-        )
+        others = f"{len(paths.dead)} other nodes answers node {paths.own}"
+        if not paths.own:
+            others = f"{len(paths.dead)} nodes answers us, outside of the cluster"
+        return f"node/{paths.own}", f"nothing on the {others}, for {paths.services()} Services"
     nodes = {t.endpoint.node if t.endpoint and is_silent(t) else "" for t in down}
     said = [_why_silent(node, paths, around) for node in sorted(nodes)]
     if not said or not all(said):

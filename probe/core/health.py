@@ -56,10 +56,13 @@ CONTINUOUS: dict[tuple[Level, bool], Level] = {
 }
 """(level, the dial connected) -> level, for the daemon."""
 
-ONCE: dict[tuple[Level, bool], Level] = {(level, True): Level.UP for level in Level} | {
-    (level, False): Level.DOWN for level in Level
-}
-"""The same for a single run: it says what its one dial met and confirms nothing."""
+ONCE: dict[tuple[Level, bool], Level] = (
+    {(level, True): Level.UP for level in Level}
+    | {(level, False): Level.SUSPECT for level in Level}
+    | {(level, False): Level.DOWN for level in (Level.SUSPECT, Level.CONFIRMED, Level.DOWN)}
+)
+"""The same for a single run: a failure is believed if the next dial, which follows at once, fails
+as well; if that connects, it was none."""
 
 ACCUSING = frozenset({(Level.SUSPECT, False), (Level.CONFIRMED, False)})
 """Steps that hold a failure against the edge, taken only when the slices were read again since the
@@ -71,6 +74,9 @@ TURNS = frozenset({(Level.UP, Level.SUSPECT), (Level.DOWN, Level.RECOVERING)})
 HEALS = frozenset({(Level.SUSPECT, Level.RECOVERING), (Level.CONFIRMED, Level.RECOVERING)})
 """The same for an endpoint whose failure was never confirmed: its cause may have ended for all. A
 ClusterIP that leads to one bad backend among many does this all the time, so it tells nothing."""
+
+UNCONFIRMED = {Level.SUSPECT: 1, Level.CONFIRMED: 2}
+"""How many failures in a row were too few to make an edge `down`, if it connects next."""
 
 UNSURE = frozenset({Level.SUSPECT, Level.CONFIRMED, Level.RECOVERING})
 """Levels whose edge is dialed again soon instead of an interval later."""

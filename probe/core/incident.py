@@ -23,7 +23,7 @@ SERVICES_KEPT = 20
 """Service ports that are named of an incident; arbitrary."""
 
 ALARMING = FAILING | {Verdict.DENIED}
-"""Verdicts that make an incident, unless they hold on purpose."""
+"""Verdicts that make an incident, unless they hold on purpose or from the start."""
 
 
 class Standing(Word):
@@ -37,7 +37,8 @@ class Standing(Word):
 def standing(judgement: Judgement) -> Standing:
     if judgement.verdict is Verdict.UNKNOWN:
         return Standing.UNKNOWN
-    alarming = judgement.verdict in ALARMING and not judgement.on_purpose
+    meant = judgement.on_purpose or judgement.from_start
+    alarming = judgement.verdict in ALARMING and not meant
     return Standing.FAILING if alarming else Standing.QUIET
 
 

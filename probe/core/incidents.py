@@ -29,6 +29,10 @@ OPEN_MAX = 1000
 """Open incidents that are kept, about 1 MiB. Whoever has more has one cause that nobody grouped;
 what is beyond is counted, and taken in as others end."""
 
+DENIED_MAX = 100
+"""Open incidents besides those, of ports that are denied: one policy may turn thousands so, which
+must not take an outage's place. What is beyond has its verdict alone. Arbitrary."""
+
 CLOSED_KEPT = 500
 """Incidents remembered after their end, about 0.5 MiB: at ten an hour two days. Arbitrary."""
 
@@ -79,6 +83,7 @@ class Incidents:
         self._open: dict[str | PortKey, Incident] = {}
         self._of: dict[PortKey, list[Incident]] = {}
         self._to_look_at: list[PortKey] = []
+        self._denied = 0
         self.history: deque[Incident] = deque(maxlen=CLOSED_KEPT)
         self.untracked: set[PortKey] = set()
 
@@ -160,10 +165,13 @@ class Incidents:
         scope = judgement.cause or key
         incident = self._open.get(scope)
         if incident is None:
-            if len(self._open) >= OPEN_MAX:
-                self.untracked.add(key)
-                return None
             verdict = judgement.verdict
+            denied = verdict is Verdict.DENIED
+            if not self._room(denied=denied):
+                if not denied:
+                    self.untracked.add(key)
+                return None
+            self._denied += denied
             id_ = _id(self._node, scope, at)
             incident = Incident(id_, judgement.cause, at, key, judgement, verdict, verdict, at)
             self._open[scope] = incident
@@ -172,6 +180,13 @@ class Incidents:
         if incident not in known:
             known.append(incident)
         return incident
+
+    def _room(self, *, denied: bool) -> bool:
+        """Whether one more incident is kept. An outage that turns out to be denied gives its place
+        to others."""
+        if denied:
+            return self._denied < DENIED_MAX
+        return len(self._open) - self._denied < OPEN_MAX
 
     def _look_again(self, now: float) -> None:
         """Sentences change without a turn, and ports go without one."""
@@ -188,7 +203,8 @@ class Incidents:
                 incident.loses(key, self._inquiry.gone(key), now)
 
     def _take_in(self, now: float) -> None:
-        while self.untracked and len(self._open) < OPEN_MAX:
+        self._denied = sum(i.judgement.verdict is Verdict.DENIED for i in self._open.values())
+        while self.untracked and self._room(denied=False):
             key = self.untracked.pop()
             judgement = self._inquiry.judgement(key)
             if judgement is not None:

@@ -32,6 +32,9 @@ def judge(book: PortBook, found: Evidence, view: View, confirm_after: float) -> 
     """
     old = book.judgement
     new = verdicts.judge(found)
+    book.answered = book.answered or found.up > found.near
+    if new.verdict is Verdict.DENIED and not book.answered:
+        new = replace(new, from_start=True)
     if _waits(found, old, new, view, confirm_after, book):
         new = old
     if view.stale_seconds is not None and new.verdict in FAILING and new is not old:
@@ -55,7 +58,7 @@ def _rests(found: Evidence) -> bool:
 def calm(book: PortBook, found: Evidence) -> bool:
     """Whether only a dial or an event can change the verdict while its dials are fresh."""
     fine = book.judgement.verdict in (Verdict.HEALTHY, Verdict.MASKED)
-    return fine and not found.settling and not found.pending
+    return fine and not (found.settling or found.pending or found.emptying)
 
 
 def _waits(

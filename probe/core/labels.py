@@ -9,6 +9,7 @@ from sys import intern
 from typing import NamedTuple, TypeAlias
 
 from probe.core import wire
+from probe.core.wire_selectors import Expression
 
 Pairs: TypeAlias = tuple[tuple[str, str], ...]
 
@@ -46,10 +47,15 @@ def selector(obj: wire.LabelSelector | None) -> Selector:
         return EVERYTHING
     return (
         *(Requirement(key, "In", (value,)) for key, value in pairs(obj.matchLabels)),
-        *(
-            Requirement(intern(e.key), intern(e.operator), tuple(map(intern, e.values or ())))
-            for e in obj.matchExpressions or ()
-        ),
+        *requirements(obj.matchExpressions),
+    )
+
+
+def requirements(told: Iterable[Expression] | None) -> Selector:
+    """Expressions as they are."""
+    return tuple(
+        Requirement(intern(e.key), intern(e.operator), tuple(map(intern, e.values or ())))
+        for e in told or ()
     )
 
 

@@ -5,7 +5,7 @@ facts and counts; what these mean is read off them by the functions here, with t
 """
 
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field
 from math import inf
 
@@ -14,22 +14,32 @@ from probe.core.edges import (
     Edge,
     Endpoint,
     EndpointSlice,
+    Family,
     Kind,
     PortEdges,
     Service,
     Skip,
+    better,
 )
 from probe.core.expect import Expectation, Place, answers, expected
-from probe.core.health import STATES, Level, State
+from probe.core.health import STATES, UNCONFIRMED, Level, State
+from probe.core.losses import CALM_SECONDS, Window, counted
 from probe.core.results import FAILURES, Outcome, Result
 from probe.core.rollouts import Laid, Phase, Removal
-from probe.core.verdicts import PROXY_PATIENCE, Judgement, Verdict
+from probe.core.verdicts import FAILING, PROXY_PATIENCE, Judgement, Verdict
 
 STALE_SECONDS = 120.0
 """Design: a failure while discovery has been away this long accuses nobody."""
 
 FRESH_PERIODS = 3
 """A dial counts as fresh for this many periods: one may be late, one lost to a local fault."""
+
+EXPLAINING = FAILING - {Verdict.LOSSY, Verdict.PROXY_STALE}
+"""Verdicts that explain dials lost meanwhile. A ClusterIP that fails now and then may well fail
+three times one after the other."""
+
+SILENT = frozenset({Result.TIMEOUT, Result.UNREACHABLE})
+"""Results that the host itself has no part in."""
 
 NOT_JUDGED = Judgement(Verdict.UNKNOWN, "not dialed yet")
 
@@ -78,7 +88,7 @@ class Track:
 class CandidatePlan:
     """For what the candidates were dialed: while it stays the same they are not dialed again.
 
-    `declared` pairs each port with whether it is auxiliary.
+    `declared` pairs each port with whether it is surely not what the target port was meant to be.
     """
 
     refused: tuple[Edge, ...]
@@ -95,9 +105,12 @@ class PortBook:
     `leading` counts the endpoints that take traffic of this node and should answer, `idle` are the
     others; where hints leave the ClusterIP here only some of them, `hinted` are these. `anywhere`
     counts the endpoints that some node uses; `connecting` are the families whose ClusterIP should
-    answer. With `fallback` only endpoints that terminate are left: traffic has nowhere else to go.
-    `since` is our first sight of the port, or BEFORE_US; `moved_at` is when the endpoints in use
-    last changed under us, `moving_since` when they began to after they had long stayed the same.
+    answer, `empty` those whose ClusterIP leads nowhere while another one's does, and `empty_since`
+    is since when these are so. With `fallback` only endpoints that terminate are left: traffic has
+    nowhere else to go. `answered` is whether a pod was ever up whose answer says that we are let
+    in. `since` is our first sight of the port, or BEFORE_US; `moved_at` is when those in use last
+    changed under us, `moving_since` when they began to after they had long stayed the same.
+    `losses` hold what was lost now and then lately, for each kind of edge.
     `laid` are failures laid to removals that are not confirmed to be theirs; `clean_dials` counts
     the ClusterIP's dials that connected one after the other since the last removed pod was gone,
     `sampled` are when the last of them began, while something rolls or was removed;
@@ -111,8 +124,7 @@ class PortBook:
     tracks: dict[Edge, Track] = field(default_factory=dict)
     counts: Counter[CountKey] = field(default_factory=Counter)
     retransmits: Counter[Kind] = field(default_factory=Counter)
-    recent_dials: int = 0
-    recent_retransmits: int = 0
+    losses: tuple[Window, ...] = ()
     drain_failures: list[float] = field(default_factory=list)
     laid: tuple[Laid, ...] = ()
     stray_timeout_at: float = -inf
@@ -123,6 +135,7 @@ class PortBook:
     last_success: dict[Kind, float] = field(default_factory=dict)
     plan: CandidatePlan | None = None
     judgement: Judgement = NOT_JUDGED
+    answered: bool = False
     judged_since: float = 0.0
     judged_at: float = -inf
     held_since: float | None = None
@@ -135,16 +148,18 @@ class PortBook:
     leading: int = 0
     idle: frozenset[Edge] = NO_EDGES
     hinted: frozenset[Edge] = NO_EDGES
-    connecting: tuple[str, ...] = ()
-    ranks: dict[Edge, int] = field(default_factory=dict)
+    connecting: tuple[Family, ...] = ()
+    empty: tuple[Family, ...] = ()
+    empty_since: float = inf
+    ranks: dict[int, int] = field(default_factory=dict)
 
     def of_kind(self, *kinds: Kind) -> Iterator[Track]:
         return (t for t in self.tracks.values() if t.edge.kind in kinds)
 
     def expect(self, here: Place, *, local: bool) -> None:
         """Recomputes what ClusterIP dials should meet, for each family there is."""
-        families = {e.family for e in self.implied.cluster_ips}
-        families |= {edge.family for edge in self.implied.edges}
+        advertised = {e.family for e in self.implied.cluster_ips}
+        families = advertised | {edge.family for edge in self.implied.edges}
         told = {
             family: expected(
                 (b for b in self.implied.backends() if b[0].family == family), here, local=local
@@ -152,6 +167,8 @@ class PortBook:
             for family in sorted(families)
         }
         self.anywhere = sum(found.anywhere for found in told.values())
+        empty = (f for f, found in told.items() if f in advertised and not found.anywhere)
+        self.empty = tuple(empty) if self.anywhere else ()
         leading = {
             edge for found in told.values() for edge, endpoint in found.usable if answers(endpoint)
         }
@@ -184,10 +201,11 @@ class PortBook:
             self.moving_since = now
         self.moved_at = now
 
-    def catching_up(self, track: Track, now: float) -> bool:
+    def catching_up(self, track: Track) -> bool:
         """Whether this ClusterIP was dialed too soon after the endpoints changed to tell anything
-        of kube-proxy. Where they never come to rest, that is no excuse for ever."""
-        if track.outcome is None or now - self.moving_since > PROXY_PATIENCE:
+        of kube-proxy. Where they never come to rest, that is no excuse for ever: not for what is
+        dialed when the patience is over."""
+        if track.outcome is None or track.dialed_at - self.moving_since > PROXY_PATIENCE:
             return False
         return track.dialed_at < self.moved_at + PROXY_SYNC
 
@@ -195,6 +213,19 @@ class PortBook:
         """Whether an edge of this port turned after this one was dialed: together they would tell
         of two moments, as if half of a cause were a cause of its own."""
         return track.outcome is not None and track.dialed_at < self.turned_at
+
+    def unconfirmed(self) -> Iterator[Track]:
+        """What a single run dials again before it judges: failures that count and that no second
+        dial has met, a ClusterIP while its port is held back since kube-proxy may follow yet, and
+        what was dialed before another edge turned."""
+        for track in self.tracks.values():
+            vip = track.edge.kind is Kind.SERVICE and self.connects(track.edge)
+            late = vip and track.level is Level.DOWN and self.held_since is not None
+            counts = vip or self.leads_to(track.edge) or track.edge.kind is Kind.CANDIDATE
+            faulty = track.edge.kind is Kind.CANDIDATE and track.fault is not None
+            again = track.level is Level.SUSPECT or late or faulty or self.outran(track)
+            if counts and again:
+                yield track
 
     def connects(self, edge: Edge) -> bool:
         """Whether a dial of this ClusterIP should connect at this node."""
@@ -206,13 +237,31 @@ class PortBook:
             laid.settle()
         self.laid = ()
 
-    def count_recent(self, retransmitted: bool) -> None:
-        """Connects and those that lost a SYN, over about the last hundred or two."""
-        self.recent_dials += 1
-        self.recent_retransmits += retransmitted
-        if self.recent_dials >= 200:
-            self.recent_dials //= 2
-            self.recent_retransmits //= 2
+    def connected(
+        self, track: Track, before: tuple[Level, Result | None], now: float, *, told: bool
+    ) -> None:
+        """Counts the track's last dial, which connected, for what is lost now and then, and the
+        failures `before` it that were not confirmed: unless the endpoints moved lately, or may
+        have without our being `told`. After a failure a lost SYN is the end of an outage. What
+        another verdict explains is forgotten."""
+        level, met = before
+        again = track.outcome is not None and track.outcome.syn_retransmits > 0
+        if level is Level.UP and not again and not self.losses:
+            return
+        counts = told and met is not Result.REJECTED and now - self.moved_at >= CALM_SECONDS
+        failed = UNCONFIRMED.get(level, 0) if counts else 0
+        edge = track.edge
+        if self.judgement.verdict in EXPLAINING:
+            self.losses = ()
+        elif self.leads_to(edge) or (edge.kind is Kind.SERVICE and self.connects(edge)):
+            self.losses = counted(
+                self.losses,
+                edge.kind,
+                now,
+                track.period,
+                failed=failed,
+                retransmitted=again and level is Level.UP,
+            )
 
 
 @dataclass(slots=True)
@@ -236,7 +285,12 @@ class ServiceRecord:
         return (endpoint for s in self.slices.values() for endpoint in s.endpoints)
 
     def by_address(self) -> dict[str, Endpoint]:
-        return {endpoint.address: endpoint for endpoint in self.held_endpoints()}
+        """Of several at one address, as where one hostNetwork pod follows another on a node, the
+        one that is dialed."""
+        found: dict[str, Endpoint] = {}
+        for endpoint in self.held_endpoints():
+            found[endpoint.address] = better(found.get(endpoint.address), endpoint)
+        return found
 
     @property
     def terminating(self) -> bool:
@@ -245,7 +299,9 @@ class ServiceRecord:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """The moment and the settings under which records are read."""
+    """The moment and the settings under which records are read. Until `young_until` we are new
+    ourselves; `proven` are the nodes that have answered since we began; `lacking` are the families
+    for which this node has no way out, and why."""
 
     now: float
     settle: float
@@ -253,6 +309,9 @@ class View:
     interval: float
     timeout: float
     stale_seconds: float | None = None
+    young_until: float = -inf
+    proven: Container[str] = frozenset()
+    lacking: Mapping[Family, str] = field(default_factory=dict)
 
     @property
     def stale(self) -> bool:
@@ -291,7 +350,23 @@ def _excluded(
         told, since = book.connects(track.edge), book.since
     else:
         told, since = book.leads_to(track.edge) and not (failing and book.fallback), track.since
-    return not told or (failing and track.dialed_at - since < view.settle)
+    if not told or not failing:
+        return not told
+    return track.dialed_at - since < view.settle or _unproven(track, book, view)
+
+
+def _unproven(track: Track, book: PortBook, view: View) -> bool:
+    """Whether we are new, and a silent edge leads to a node of which we have heard nothing yet: on
+    a node that is as new as we are, the routes to the others may come after us."""
+    if track.dialed_at >= view.young_until or not is_silent(track):
+        return False
+    ends = (track.endpoint,) if track.endpoint is not None else book.implied.endpoints
+    return any(end.node not in view.proven for end in ends)
+
+
+def is_silent(track: Track) -> bool:
+    """Whether the edge's last dial was answered by nobody."""
+    return track.outcome is not None and track.outcome.result in SILENT
 
 
 def fresh(track: Track, view: View) -> bool:

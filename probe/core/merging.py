@@ -6,7 +6,7 @@ added up. The order in which documents come changes nothing.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -28,8 +28,9 @@ SAME_CHANGE_SECONDS = 10.0
 their own receipt, and an API server may tell one of them later. Arbitrary."""
 
 
-def merged(documents: Iterable[Json]) -> Json:
-    """One document for those of one Service, one per node; a single one stays as it is.
+def merged(documents: Iterable[Json], silent: Collection[str] = ()) -> Json:
+    """One document for those of one Service, one per node; that of a single node that was asked
+    stays as it is. `silent` are nodes that were asked and gave none: the sentences count them.
 
     What we do not know of in a document is taken from a node that has the verdict told. Raises
     ValueError without any document.
@@ -37,16 +38,16 @@ def merged(documents: Iterable[Json]) -> Json:
     told = sorted(documents, key=_node)
     if not told:
         raise ValueError("nothing to merge")
-    if len(told) == 1:
+    if len(told) == 1 and not silent:
         return told[0]
-    speaker, judged = _judged([(_node(document), document) for document in told])
+    speaker, judged = _judged([(_node(document), document) for document in told], silent)
     return {
         **speaker,
         "sources": [source for document in told for source in document["sources"]],
         **judged,
         "dialed": sum(document["dialed"] for document in told),
         "expected": sum(document["expected"] for document in told),
-        "ports": _ports(told),
+        "ports": _ports(told, silent),
         **_explained([speaker, *told]),
         "changes": merged_changes(c for d in told for c in d["changes"])[:CHANGES_SHOWN],
         "advice": list(dict.fromkeys(line for d in (speaker, *told) for line in d["advice"])),
@@ -66,27 +67,37 @@ def verdict_of(verdicts: Sequence[Verdict]) -> Verdict:
     return worst([v for v in counted if v in of_service] or counted)
 
 
-def _judged(told: Sequence[tuple[str, Json]]) -> tuple[Json, Json]:
+def _judged(told: Sequence[tuple[str, Json]], silent: Collection[str]) -> tuple[Json, Json]:
     """Of one thing that several nodes judge, by node: the judgement that speaks for all, and its
-    verdict with a summary that tells from where it was seen."""
+    verdict with a summary that tells from where it was seen. It is so on purpose, or while
+    something starts, if nobody who sees it says otherwise."""
     verdicts = [Verdict(judged["verdict"]) for _, judged in told]
     verdict = verdict_of(verdicts)
     agreeing = [(node, judged) for node, judged in told if judged["verdict"] == verdict]
     summaries = Counter(judged["summary"] for _, judged in agreeing)
     summary = min(summaries, key=lambda text: (-summaries[text], text))
     speaker = next(judged for _, judged in agreeing if judged["summary"] == summary)
-    seen = _seen([node for node, _ in agreeing], verdict, Counter(verdicts))
-    return speaker, {"verdict": str(verdict), "summary": summary + seen}
+    seen = _seen([node for node, _ in agreeing], verdict, Counter(verdicts), silent)
+    wanted = [bool(judged.get("on_purpose")) for _, judged in agreeing]
+    starts = [bool(judged.get("starting")) for _, judged in agreeing]
+    on_purpose = all(wanted)
+    starting = not on_purpose and all(map(any, zip(wanted, starts, strict=True)))
+    said = {"verdict": str(verdict), "summary": summary + seen}
+    return speaker, {**said, "on_purpose": on_purpose, "starting": starting}
 
 
-def _seen(nodes: list[str], verdict: Verdict, counted: Counter[Verdict]) -> str:
-    count = counted.total()
+def _seen(
+    nodes: list[str], verdict: Verdict, counted: Counter[Verdict], silent: Collection[str]
+) -> str:
+    count = counted.total() + len(silent)
     if count == 1:
         return ""
     if len(nodes) == count:
         return f"; seen from all {count} nodes"
-    others = ", ".join(f"{v} from {counted[v]}" for v in SEVERITY if v in counted and v != verdict)
-    return f"; seen from {len(nodes)} of {count} nodes: {_named(nodes)} ({others})"
+    others = [f"{v} from {counted[v]}" for v in SEVERITY if v in counted and v != verdict]
+    if silent:
+        others.append(f"no answer from {_named(sorted(silent))}")
+    return f"; seen from {len(nodes)} of {count} nodes: {_named(nodes)} ({', '.join(others)})"
 
 
 def _named(nodes: list[str]) -> str:
@@ -94,17 +105,17 @@ def _named(nodes: list[str]) -> str:
     return ", ".join(nodes[:NODES_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
-def _ports(told: list[Json]) -> list[Json]:
+def _ports(told: list[Json], silent: Collection[str]) -> list[Json]:
     """By number; one that a node does not know of yet is told by the others."""
     known: dict[int, list[tuple[str, Json]]] = {}
     for document in told:
         for port in document["ports"]:
             known.setdefault(port["port"], []).append((_node(document), port))
-    return [_port(known[number]) for number in sorted(known)]
+    return [_port(known[number], silent) for number in sorted(known)]
 
 
-def _port(told: list[tuple[str, Json]]) -> Json:
-    speaker, judged = _judged(told)
+def _port(told: list[tuple[str, Json]], silent: Collection[str]) -> Json:
+    speaker, judged = _judged(told, silent)
     edges = [edge for _, port in told for edge in port["edges"]]
     return {**speaker, **judged, "edges": sorted(edges, key=_place)}
 

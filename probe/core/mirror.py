@@ -5,7 +5,7 @@ Nothing is forgotten because the API server is away: an object goes only when an
 stood before us is neither new nor a change.
 """
 
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Collection, Iterable, Iterator
 from heapq import merge
 from math import inf
@@ -24,10 +24,11 @@ from probe.core.drains import Drains
 from probe.core.edges import Endpoint, EndpointSlice, Service, ServiceKey
 from probe.core.ledger import ServiceRecord
 from probe.core.policies import NetworkPolicy
-from probe.core.results import Result
 from probe.core.rolling import Rolling
+from probe.core.rollout_failures import RolloutFailures
 from probe.core.rollouts import Rollout, WorkloadKey
 from probe.core.selection import LabelIndex
+from probe.core.starts import Starts
 from probe.core.surroundings import Surroundings, pods_selected
 from probe.core.templates import Revisions
 from probe.core.workloads import REPLICA_SET, Workload
@@ -46,11 +47,11 @@ class Mirror:
     """Services with their slices, workloads with their rollouts, and the last changes.
 
     `lags` gathers the lag (seconds) of each removal that is over, for the daemon's histogram;
-    `rollout_failures` counts failed ClusterIP dials by workload, Service and result, for as long
-    as the Service is there. `touched` collects the records whose edges or facts may have changed,
-    gone ones too, for the World to take. A record may stand without its Service (slices can be
-    seen first) and is then not dialed. `surroundings` are what is known of nodes and namespaces;
-    `node` is ours, `peers` the daemons' own Service. `namespaces` are those that are listed one by
+    `rollout_failures` are of the Services and workloads that are there, `starts` of the workloads
+    without a pod yet. `touched` collects the records whose edges or facts may have changed, gone
+    ones too, for the World to take. A record may stand without its Service (slices can be seen
+    first) and is then not dialed. `surroundings` are what is known of nodes and namespaces; `node`
+    is ours, `peers` the daemons' own Service. `namespaces` are those that are listed one by
     one; with none, one list is the whole of what there is to see.
     """
 
@@ -64,7 +65,6 @@ class Mirror:
     ) -> None:
         self.services: dict[ServiceKey, ServiceRecord] = {}
         self.workloads: dict[WorkloadKey, Workload] = {}
-        self._raised: dict[WorkloadKey, float] = {}
         self.changes: deque[Change] = deque(maxlen=CHANGES_KEPT)
         self.endpoint_changes: deque[Change] = deque(maxlen=CHANGES_KEPT)
         self.node_changes: deque[Change] = deque(maxlen=CHANGES_KEPT)
@@ -72,7 +72,8 @@ class Mirror:
         self.touched: dict[ServiceKey, ServiceRecord] = {}
         self.surroundings = Surroundings()
         self.lags: list[float] = []
-        self.rollout_failures: Counter[tuple[WorkloadKey, str, Result]] = Counter()
+        self.rollout_failures = RolloutFailures()
+        self.starts = Starts()
         self._owners: dict[tuple[str, str], ServiceKey] = {}
         self._selection = LabelIndex()
         self._namespaces = frozenset(namespaces)
@@ -114,6 +115,7 @@ class Mirror:
                 self.lags.extend(removals.close(record, now))
         found = list(self._end_rollouts(list(self.rollouts), now))
         found.extend(self._drains.look(self.services.values(), self.workloads_of, now))
+        self.rollout_failures.prune(self.services, self.workloads, self.rollouts)
         return self._remember(found)
 
     def _remember(self, found: list[Change]) -> list[Change]:
@@ -140,12 +142,12 @@ class Mirror:
         return self._selection.services_of(workload)
 
     def workloads_of(self, service: Service) -> list[Workload]:
-        """The workloads whose pods the Service selects."""
+        """The workloads whose pods the Service selects; no ReplicaSets that are to have none."""
         return self._selection.workloads_of(service)
 
-    def raised_at(self, workloads: Iterable[Workload]) -> float:
-        """When the last of these was made, or scaled up from zero, before our eyes."""
-        return max((self._raised.get(rollouts.key_of(w), -inf) for w in workloads), default=-inf)
+    def wants_nothing(self, service: Service | None) -> bool:
+        """Whether workloads are known behind the Service, and no pod of any is wanted."""
+        return service is not None and self._selection.wants_nothing(service)
 
     def rollouts_of(self, key: ServiceKey) -> tuple[Rollout, ...]:
         """Rollouts behind this Service that run or ended less than the linger time ago."""
@@ -246,8 +248,7 @@ class Mirror:
         if old == workload:
             return
         self.workloads[key] = workload
-        if workload.replicas and (old is None or not old.replicas):
-            self._raised[key] = now
+        self.starts.follow(old, workload, now)
         self._selection.replace_workload(old, workload)
         behind = self._behind(workload, old)
         self._touch(workload.namespace, behind)
@@ -297,7 +298,6 @@ class Mirror:
                 self._selection.replace_service(record.service, None)
                 record.service = None
                 self._move((namespace, name), record)
-                self._forget_failures(namespace, name)
                 if not record.slices:
                     del self.services[namespace, name]
         else:
@@ -305,7 +305,7 @@ class Mirror:
 
     def _remove_workload(self, key: WorkloadKey, now: float) -> Iterator[Change]:
         gone = self.workloads.pop(key, None)
-        self._raised.pop(key, None)
+        self.starts.forget(key)
         self._revisions.forget(key)
         if gone is not None:
             behind = self._behind(gone)
@@ -366,11 +366,6 @@ class Mirror:
         for key, record in self.services.items() if turned else ():
             if any(e.node in turned for e in record.held_endpoints()):
                 self.touched[key] = record
-
-    def _forget_failures(self, namespace: str, service: str) -> None:
-        gone = [k for k in self.rollout_failures if k[0][1] == namespace and k[1] == service]
-        for key in gone:
-            del self.rollout_failures[key]
 
     def _note_endpoints(
         self, key: ServiceKey, record: ServiceRecord, old: dict[str, Endpoint], now: float

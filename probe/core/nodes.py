@@ -6,10 +6,12 @@ of a Node that differ in nothing else are equal.
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from sys import intern
 
 from probe.core import wire
 from probe.core.edges import Author
+from probe.core.labels import Pairs, pairs
 from probe.core.meta import author
 
 ZONE = "topology.kubernetes.io/zone"
@@ -26,6 +28,7 @@ class Node:
     schedulable: bool = True
     leaving: str = ""
     trouble: str = ""
+    labels: Pairs = ()
     author: Author | None = field(default=None, compare=False)
 
     @property
@@ -66,8 +69,15 @@ def node(obj: wire.Node) -> Node:
         schedulable=not spec.unschedulable,
         leaving=_leaving(meta, spec.taints or ()),
         trouble="" if ready else intern(told.reason),
+        labels=tuple(map(_shared, pairs(meta.labels))),
         author=author(meta),
     )
+
+
+@lru_cache(maxsize=1024)
+def _shared(label: tuple[str, str]) -> tuple[str, str]:
+    """The same one for all who have it: most labels of a node are those of its kind of machine."""
+    return label
 
 
 def _leaving(meta: wire.Meta, taints: Iterable[wire.Taint]) -> str:

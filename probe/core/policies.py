@@ -76,12 +76,18 @@ class NetworkPolicy:
 
 class Prober(NamedTuple):
     """Who dials. `pod` is None for what is no pod, or for one of which nobody knows: then
-    only a rule for everybody, or for our addresses, can be told to let us in."""
+    only a rule for everybody, or for our addresses, can be told to let us in.
+
+    `on_host` is who is on its node's network. To most who enforce policies it is the node: no
+    selector of pods or namespaces matches it, a block of addresses may, and the pods of its own
+    node always admit it (NetworkPolicy's documentation, on hostNetwork pods and on ipBlock).
+    """
 
     namespace: str
     namespace_labels: Labels
     pod: Labels | None
     addresses: tuple[Address, ...] = ()
+    on_host: bool = False
 
 
 NOBODY = Prober("", Labels({}, complete=False), None)
@@ -204,6 +210,8 @@ def _is(peer: Peer, policy: NetworkPolicy, prober: Prober) -> bool | None:
     """Whether the prober is the peer."""
     if peer.block is not None:
         return _within(peer.block, prober.addresses)
+    if prober.on_host:
+        return False
     if prober.pod is None:
         return None
     return all_of(

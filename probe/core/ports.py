@@ -8,6 +8,7 @@ arguments (`--port=8080`, `-listen :8080`). Only declared ports are ever dialed 
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from sys import intern
 
 from probe.core import listening
 from probe.core.targets import PORT_MAX, address_fault, numeric
@@ -30,11 +31,19 @@ class Container:
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """One declared port. `auxiliary` marks those meant for probes, metrics or a sidecar."""
+    """One declared port of a container. `auxiliary` marks those meant for probes, metrics or a
+    sidecar."""
 
     port: int
     source: str
     auxiliary: bool
+    container: str
+
+    @property
+    def told(self) -> bool:
+        """Whether a variable or an argument tells the container to listen there; containerPorts
+        and probes only repeat what somebody believed."""
+        return self.source.startswith(("env ", "argument "))
 
 
 _AUXILIARY_WORD = re.compile(
@@ -45,8 +54,11 @@ _AUXILIARY_WORD = re.compile(
 _MESH_SIDECARS = frozenset(
     {"istio-proxy", "linkerd-proxy", "envoy", "kuma-sidecar", "osm-proxy", "consul-dataplane"}
 )
-_ASIDE = re.compile(r"(^|-)(metrics|exporter|sidecar|reloader)(-|$)")
-"""Containers that charts put beside the application (`metrics`, `config-reloader`)."""
+_ASIDE = re.compile(
+    r"(^|-)(metrics|exporter|sidecar|reloader|pgbouncer|cloud-?sql-proxy|fluent-?bit)(-|$)"
+)
+"""Containers that charts put beside the application (`metrics`, `config-reloader`), and those that
+only it connects to (`pgbouncer`)."""
 
 _DESTINATION_KEY = re.compile(
     r"(URL|URI|ADDR|ADDRESS|HOST|TARGET|ENDPOINT|UPSTREAM|BACKEND|SERVER|REMOTE|PEER)S?$",
@@ -75,11 +87,12 @@ def all_declared(containers: Iterable[Container]) -> tuple[Declared, ...]:
             auxiliary = aside or is_auxiliary(name)
             old = found.get(port)
             if 0 < port <= PORT_MAX and (old is None or (old.auxiliary and not auxiliary)):
-                found[port] = Declared(port, source, auxiliary)
+                found[port] = Declared(port, source, auxiliary, intern(container.name))
         for port, name in _probe_ports(container):
             if 0 < port <= PORT_MAX:
                 auxiliary = aside or is_auxiliary(name)
-                probed.setdefault(port, Declared(port, f"probe port {port}", auxiliary))
+                said, by = f"probe port {port}", intern(container.name)
+                probed.setdefault(port, Declared(port, said, auxiliary, by))
     if any(not d.auxiliary for d in found.values()):
         probed = {port: replace(d, auxiliary=True) for port, d in probed.items()}
     ordered = sorted({**probed, **found}.values(), key=lambda d: (d.auxiliary, d.port in probed))
@@ -93,6 +106,11 @@ def _with_asides(containers: list[Container]) -> Iterator[tuple[Container, bool]
     alone = all(s or n for s, n in zip(sure, named, strict=True))  # an exporter's own Deployment
     for container, is_sure, is_named in zip(containers, sure, named, strict=True):
         yield container, is_sure or (is_named and not alone)
+
+
+def stands_aside(name: str) -> bool:
+    """Whether a container of that name usually stands beside the application."""
+    return name in _MESH_SIDECARS or _ASIDE.search(name) is not None
 
 
 def is_auxiliary(name: str) -> bool:

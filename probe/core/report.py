@@ -21,6 +21,7 @@ from probe.core.relevance import Relevance
 from probe.core.results import Icmp, Outcome
 from probe.core.rollouts import Rollout
 from probe.core.targets import Target
+from probe.core.undialed import undialed
 from probe.core.verdicts import FAILING, SEVERITY, UNDECIDED, Verdict
 from probe.core.world import World
 
@@ -31,7 +32,7 @@ CHANGES_SHOWN = 20
 
 def services(world: World, now: float, clock: Clock, vantage: str, namespace: str = "") -> Json:
     """Every known Service, of one namespace if given, with its verdict, and the worst of them at
-    this moment.
+    this moment; what is so on purpose does not count.
 
     "services" is an iterator: a large cluster's would take longer than the dials may wait, so they
     are told one by one, each as it is when it is asked for. Those that are gone then are left out.
@@ -42,7 +43,13 @@ def services(world: World, now: float, clock: Clock, vantage: str, namespace: st
         for key, record in world.mirror.services.items()
         if record.service is not None and namespace in ("", key[0])
     )
-    verdict = worst({b.judgement.verdict for _, r in known for b in r.books.values()})
+    counted = (
+        Verdict.UNKNOWN if _starting(world, r, b) else b.judgement.verdict
+        for _, r in known
+        for b in (*r.books.values(), *undialed(world, r, now))
+        if not _on_purpose(world, r, b)
+    )
+    verdict = worst(set(counted))
     return {
         "services": (
             _service(world, key, told.of(key), now, clock, vantage)
@@ -64,17 +71,22 @@ def _service(
     record = world.mirror.services[key]
     if record.service is None:
         raise KeyError(key)
-    books = [book for _, book in sorted(record.books.items())]
+    books = _books(world, record, now)
     ports = [_port(world, record, book, now) for book in books]
-    verdict = worst(book.judgement.verdict for book in books)
-    worst_book = next((b for b in books if b.judgement.verdict is verdict), None)
+    asked = [book for book in books if not _on_purpose(world, record, book)]
+    counted = asked or books
+    verdict = worst(b.judgement.verdict for b in counted) if books else Verdict.UNKNOWN
+    worst_book = next((b for b in counted if b.judgement.verdict is verdict), None)
     rollouts = world.mirror.last_rollouts_of(key)
     return {
         "service": {"namespace": key[0], "name": key[1]},
         "spec": _spec(record.service),
         "sources": [{"node": world.config.node, "vantage": vantage}],
         "verdict": str(verdict),
-        "summary": worst_book.judgement.summary if worst_book else _nothing(record.service, record),
+        "summary": worst_book.judgement.summary if worst_book else _nothing(record),
+        "on_purpose": not asked,
+        "starting": worst_book is not None and _starting(world, record, worst_book),
+        "skipped": list(dict.fromkeys(map(str, record.skipped))),
         "dialed": sum(_dialed(book) for book in books),
         "expected": sum(_expected(book) for book in books),
         "ports": ports,
@@ -115,7 +127,27 @@ def worst(verdicts: Iterable[Verdict]) -> Verdict:
     return min(verdicts, key=rank, default=Verdict.HEALTHY)
 
 
-def _nothing(service: Service, record: ServiceRecord) -> str:
+def _books(world: World, record: ServiceRecord, now: float) -> list[PortBook]:
+    """The Service's TCP ports by number, those that are not dialed among them."""
+    books = (*record.books.values(), *undialed(world, record, now))
+    return sorted(books, key=lambda book: book.implied.key.port)
+
+
+def _on_purpose(world: World, record: ServiceRecord, book: PortBook) -> bool:
+    """Whether what the port is judged to be was wanted: its workload is scaled to zero, or a rule
+    keeps us from dialing any of its endpoints."""
+    if book.judgement.on_purpose:
+        return not _starting(world, record, book)
+    barred = book.anywhere > 0 and bool(book.implied.barred) and not _expected(book)
+    return barred and book.judgement.verdict is Verdict.UNKNOWN
+
+
+def _starting(world: World, record: ServiceRecord, book: PortBook) -> bool:
+    """Whether the port has no endpoints yet, since the first pods of its workload start."""
+    return book.judgement.on_purpose and not world.mirror.wants_nothing(record.service)
+
+
+def _nothing(record: ServiceRecord) -> str:
     reasons = ", ".join(dict.fromkeys(str(skip) for skip in record.skipped))
     return f"nothing of it is dialed: {reasons or 'it has no ports'}"
 
@@ -148,6 +180,8 @@ def _port(world: World, record: ServiceRecord, book: PortBook, now: float) -> Js
         "target_port": port.target_port,
         "verdict": str(book.judgement.verdict),
         "summary": book.judgement.summary,
+        "on_purpose": _on_purpose(world, record, book),
+        "starting": _starting(world, record, book),
         "edges": edges,
     }
 

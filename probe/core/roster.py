@@ -5,17 +5,20 @@ begins, moves and ends the records of its ports and edges, and asks for the dial
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from math import inf
 
 from probe.core.docket import Docket
-from probe.core.edges import Edge, Endpoint, Kind, implied
+from probe.core.edges import Edge, Endpoint, Family, Kind, implied
 from probe.core.expect import Place
 from probe.core.health import Level
-from probe.core.ledger import BEFORE_US, PortBook, ServiceRecord, Track
+from probe.core.kube_proxy import KubeProxy
+from probe.core.ledger import BEFORE_US, PortBook, ServiceRecord, Track, is_silent
 from probe.core.mirror import Mirror
 from probe.core.nodepaths import NodePaths
-from probe.core.results import Result
-from probe.core.rounds import Config, Rounds
+from probe.core.results import Outcome, Result, refused_by_proxy
+from probe.core.rounds import Config, Dial, Rounds
+from probe.core.routes import Routes
 from probe.core.sharing import Sharing
 
 
@@ -40,6 +43,8 @@ class Roster:
         self._rounds = rounds
         self._docket = docket
         self._paths = paths
+        self._routes = Routes(inf if config.once else config.interval + config.timeout)
+        self.kube_proxy = KubeProxy(mirror.services)
         self.skipped_dials: Counter[str] = Counter()
         self.awaited: set[Edge] = set()
 
@@ -84,8 +89,11 @@ class Roster:
                 record.books[number] = book
             book.since = max(book.since, record.since)  # made anew, perhaps
             used, ended, held, book.implied = book.usable, book.fallback, book.anywhere, port
+            empty = book.empty
             local = record.service is not None and record.service.internal_traffic_local
             book.expect(here, local=local and self._config.on_node)
+            if book.empty != empty:
+                book.empty_since = BEFORE_US if self._config.once else now
             if ended and not book.fallback:
                 record.removals = []  # a proxy that is late now is late with the first endpoint
             if held and not book.anywhere:
@@ -107,7 +115,8 @@ class Roster:
         wanted |= self._sharing.mine(book)
         usable = book.usable
         moved = usable != before or self.watched_closely(record)
-        if usable != before and book.tracks and not self._config.once:
+        # A single run does not know how long ago that was what its first list tells.
+        if usable != before and (book.tracks or self._config.once):
             book.moved(now, first=not before)
         for edge in [e for e in book.tracks if e.kind is not Kind.CANDIDATE and e not in wanted]:
             book.tracks.pop(edge).gone = True
@@ -154,6 +163,32 @@ class Roster:
         came = [r.started <= track.since for r in self._mirror.rollouts_of(track.edge.key[:2])]
         if any(came) and not _terminates(track.endpoint):
             self.awaited.add(track.edge)
+
+    @property
+    def lacking(self) -> Mapping[Family, str]:
+        """The families for which this node has no way out, and why."""
+        return self._routes.lacking
+
+    def met(self, dial: Dial, outcome: Outcome, now: float) -> Outcome:
+        """What a dial has met, as far as it tells something of the edge and not of this node. Where
+        its family has a way out again, what could not leave is dialed soon."""
+        if not dial.expected:
+            outcome = refused_by_proxy(outcome)
+        family, lacking = dial.edge.family, self._routes.lacking
+        lacked = family in lacking
+        outcome = self._routes.met(family, outcome, dial.at, expected=dial.expected)
+        if lacked and family not in lacking:
+            self._dial_again(family, now)
+        return outcome
+
+    def _dial_again(self, family: Family, now: float) -> None:
+        for record, book in self.books():
+            for track in book.tracks.values():
+                if track.edge.family is family and track.fault is not None:
+                    track.fault = None
+                    gap = 0.0 if self._config.once else self.pace(record, book, track)[0]
+                    self._rounds.put(track, max(now, track.sent + gap))
+                    self._docket.add(record, book)
 
     def _meet_peers(self, now: float) -> None:
         """Takes the live daemons from the peers' Service; if they changed, shares anew."""
@@ -215,6 +250,31 @@ class Roster:
         if track.edge.kind is Kind.SERVICE:
             return self._sharing.cadence.service_gap(len(book.implied.cluster_ips), close=True)
         return self._sharing.cadence.close_endpoint_gap
+
+    def ask_witnesses(self, track: Track, now: float) -> None:
+        """Dials other Services' pods on the node of an edge that has fallen silent: is it alone?
+        Where other nodes dial most endpoints, other ClusterIPs too when one fails."""
+        if track.edge.kind is Kind.SERVICE and not self._sharing.dials_all:
+            for witness in self.kube_proxy.witnesses(now):
+                namespace, service, port = witness.edge.key
+                book = self._mirror.services[namespace, service].books[port]
+                self._rounds.soon(witness, now, self.close_gap(book, witness))
+        if not is_silent(track):
+            return
+        gap = self._sharing.cadence.endpoint_gap
+        for witness in self._paths.witnesses(track):
+            self._rounds.soon(witness, now, gap)
+
+    def undecided(self) -> bool:
+        """Whether a port is held back, or has edges that a single run has yet to confirm."""
+        held = (book for _, book in self.books())
+        return any(b.held_since is not None or any(b.unconfirmed()) for b in held)
+
+    def confirm(self, now: float) -> None:
+        """Dials those now, and what would clear the node of a silent one."""
+        for track in [track for _, book in self.books() for track in book.unconfirmed()]:
+            self._rounds.put(track, now)
+            self.ask_witnesses(track, now)
 
     def watched_closely(self, record: ServiceRecord) -> bool:
         """In a rollout and the linger time after, in which the proxies must have caught up."""

@@ -45,9 +45,9 @@ have stopped since. Chosen: once a minute at the default interval."""
 class Config:
     """What a World is told once. Times in seconds; 0 dials per second means no limit.
 
-    `once` is for a single run: one dial decides and nothing settles. `peers` names the headless
-    Service whose endpoints' nodes are those of the live daemons. Without `on_node` we dial
-    from outside of the cluster, and no rule of a node's kube-proxy holds for us.
+    `once` is for a single run: one dial decides, and a second one if it fails. `peers` names the
+    headless Service whose endpoints' nodes are those of the live daemons. Without `on_node` we
+    dial from outside of the cluster, and no rule of a node's kube-proxy holds for us.
     """
 
     node: str

@@ -237,9 +237,9 @@ CONFIRM_AFTER = 1.0
 """Seconds: longer than kube-proxy's minSyncPeriod (1 s), so that a re-dial meets newer rules."""
 
 
-def salt(node: str) -> int:
-    """64 bits that make this node's chance its own."""
-    return _score(node)
+def salt(name: str) -> int:
+    """64 bits that make the chance of a node, or of an address, its own; the same everywhere."""
+    return _score(name)
 
 
 def spread(period: float, due: float, salt: int) -> float:

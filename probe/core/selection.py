@@ -4,7 +4,7 @@ may hold thousands of both."""
 from typing import TypeVar
 
 from probe.core.edges import Service
-from probe.core.workloads import Workload
+from probe.core.workloads import REPLICA_SET, Workload
 
 Label = tuple[str, str, str]
 """A namespace, and a label's key and value in it."""
@@ -45,7 +45,15 @@ class LabelIndex:
         )
 
     def workloads_of(self, service: Service) -> list[Workload]:
-        """The workloads whose pods the Service selects."""
+        """The workloads whose pods the Service selects; no ReplicaSets that are to have none."""
+        return [w for w in self._selected(service) if not (w.idle and w.kind == REPLICA_SET)]
+
+    def wants_nothing(self, service: Service) -> bool:
+        """Whether the Service selects workloads, and no pod of any is wanted."""
+        found = self._selected(service)
+        return bool(found) and all(w.idle for w in found)
+
+    def _selected(self, service: Service) -> list[Workload]:
         buckets = [
             self._workloads.get((service.namespace, *label), []) for label in service.selector
         ]

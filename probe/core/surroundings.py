@@ -155,7 +155,7 @@ class Surroundings:
         return self.own_mesh != before
 
     def _know_prober(
-        self, service: Service | None, workloads: Iterable[Workload], addresses: Iterable[str]
+        self, service: Service | None, workloads: Collection[Workload], addresses: Iterable[str]
     ) -> None:
         if service is None:
             self.prober = policies.NOBODY
@@ -166,6 +166,7 @@ class Surroundings:
             namespaces.labels_of(place, self.namespaces.get(place)),
             pods[0].known_labels() if pods else None,
             policies.own_addresses(addresses),
+            on_host=bool(workloads) and all(w.host_network for w in workloads),
         )
 
     def policies_leaving_out(

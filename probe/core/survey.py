@@ -13,6 +13,8 @@ from probe.core.edges import Family, Kind
 from probe.core.health import State
 from probe.core.ledger import PortBook, ServiceRecord, Track, View, fresh, state
 from probe.core.nodes import doubtful
+from probe.core.placement import ANYWHERE
+from probe.core.workloads import DAEMON_SET
 from probe.core.world import World
 
 STEP = 200
@@ -36,8 +38,9 @@ class SurveyedPort(NamedTuple):
 class Survey:
     """One look at every edge at `now` (monotonic seconds); whole once `walk` has come to its end.
 
-    `edges` is how many there are, `invalid_targets` how many configured addresses nobody may
-    dial, by namespace and where they entered.
+    `edges` is how many there are to be dialed in each round: a ClusterIP that leads nowhere is only
+    sampled. `invalid_targets` is how many configured addresses nobody may dial, by namespace and
+    where they entered.
     """
 
     def __init__(self, world: World, now: float) -> None:
@@ -54,15 +57,24 @@ class Survey:
 
     @property
     def without_prober(self) -> tuple[str, ...]:
-        """The nodes that are ready and to stay, and have no ready daemon, by name; none where no
-        Service tells of the daemons."""
+        """The nodes that are ready and to stay, where the daemons' own DaemonSet, if we see it, is
+        to run, and that have no ready daemon, by name; none where no Service tells of them."""
         mirror = self._world.mirror
         peers = mirror.services.get(self._world.config.peers or ("", ""))
         probed = {e.node for e in peers.held_endpoints() if e.ready} if peers else set()
         if not probed:
             return ()
-        nodes = mirror.surroundings.nodes.values()
-        return tuple(sorted(n.name for n in nodes if not doubtful(n) and n.name not in probed))
+        behind = mirror.workloads_of(peers.service) if peers and peers.service else ()
+        places = [w.placement for w in behind if w.kind == DAEMON_SET] or [ANYWHERE]
+        return tuple(
+            sorted(
+                node.name
+                for node in mirror.surroundings.nodes.values()
+                if node.name not in probed
+                and not doubtful(node)
+                and any(place.admits(node.name, node.labels) for place in places)
+            )
+        )
 
     def walk(self) -> Iterator[SurveyedPort | None]:
         """Each Service port, and None after a step that has not come to the end of one."""
@@ -99,8 +111,9 @@ class Survey:
             found = state(track, record, book, view)
             key = kind, family, found
             states[key] = states.get(key, 0) + 1
-            self.edges += 1
-            self._fresh += found in _DIALED or fresh(track, view)
+            if kind is Kind.ENDPOINT or book.connects(track.edge):
+                self.edges += 1
+                self._fresh += found in _DIALED or fresh(track, view)
             if found is State.DOWN and kind is Kind.ENDPOINT:
                 down.append(track)
         return down

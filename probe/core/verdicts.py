@@ -13,7 +13,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from probe.core.edges import Kind
 from probe.core.evidence import Evidence
+from probe.core.losses import Lost
 from probe.core.results import Result
 
 
@@ -58,12 +60,6 @@ FAILING = frozenset(
 UNDECIDED = frozenset({Verdict.UNKNOWN, Verdict.MASKED, Verdict.DENIED})
 """Verdicts by which a check could not tell (exit code 3)."""
 
-LOSSY_SHARE = 0.05
-LOSSY_DIALS = 3
-"""Lossy from 3 connects that lost a SYN and 5 % of the recent ones: one lost SYN in a cluster's
-day is normal (SNAT races, kubernetes/kubernetes#76699), one in twenty is a fault. Chosen."""
-
-
 PROXY_PATIENCE = 30.0
 """Seconds after a removal, or of silence, from which a ClusterIP that answers no dial has a
 kube-proxy that does not follow. One that does is behind by 10 to 15 s at worst (the incident that
@@ -78,6 +74,7 @@ class Judgement:
     such as a workload scaled to zero: information, not an alarm. `cause` names what it shares
     with other Services' verdicts, so that they are one incident: "node/NAME" (the way to or from
     that node), "proxy/NAME" (its kube-proxy), "self/NAME" (the prober there); "" is its own.
+    `from_start` marks what has been denied for as long as we look: a statement, no incident.
     """
 
     verdict: Verdict
@@ -85,6 +82,7 @@ class Judgement:
     port: int | None = None
     on_purpose: bool = False
     cause: str = ""
+    from_start: bool = False
 
 
 CAUSES = {
@@ -103,7 +101,8 @@ def judge(evidence: Evidence) -> Judgement:
             wanted = evidence.scaled_to_zero or evidence.starting
             on_purpose = verdict is Verdict.NO_ENDPOINTS and wanted
             cause = CAUSES.get(verdict, "").format(e=evidence)
-            return Judgement(verdict, sentence(evidence), port, on_purpose, cause)
+            said = sentence(evidence) + _about_routes(evidence)
+            return Judgement(verdict, said, port, on_purpose, cause)
     raise AssertionError("the last row fits everything")
 
 
@@ -183,7 +182,7 @@ TABLE: tuple[tuple[Verdict, Callable[[Evidence], bool], Callable[[Evidence], str
     ),
     (
         Verdict.DENIED,
-        lambda e: e.all_are(Result.REJECTED) or (e.all_down and bool(e.policies)),
+        lambda e: e.all_are(Result.REJECTED) or e.kept_out,
         lambda e: _denied(e),
     ),
     (
@@ -196,27 +195,21 @@ TABLE: tuple[tuple[Verdict, Callable[[Evidence], bool], Callable[[Evidence], str
     ),
     (
         Verdict.ENDPOINT_DOWN,
-        lambda e: bool(e.down) or (bool(e.vip_down) and (e.up < e.dialed or _others_may(e))),
+        lambda e: (
+            bool(e.down or (e.empty and not _vip_fails(e)))
+            or (_vip_fails(e) and (e.up < e.dialed or _others_may(e)))
+        ),
         lambda e: _endpoint_down(e),
     ),
     (
         Verdict.PROXY_STALE,
-        lambda e: bool(e.vip_down),
-        lambda e: (
-            f"{e.up} of {e.expected} endpoints answer, the ClusterIP does not "
-            f"({_counted(e.vip_down)}): kube-proxy's rules on this node are behind or missing"
-        ),
+        lambda e: _vip_fails(e),
+        lambda e: _proxy_stale(e),
     ),
     (
         Verdict.LOSSY,
-        lambda e: (
-            e.recent_retransmits >= LOSSY_DIALS
-            and e.recent_retransmits >= LOSSY_SHARE * e.recent_dials
-        ),
-        lambda e: (
-            f"{e.recent_retransmits} of {e.recent_dials} recent connects lost a SYN: "
-            "packets are being dropped on the way"
-        ),
+        lambda e: e.lossy is not None,
+        lambda e: _lossy(e, e.lossy) if e.lossy else "",
     ),
     (
         Verdict.MASKED,
@@ -244,10 +237,12 @@ def _why_unknown(e: Evidence) -> str:
 
 
 def _why_no_endpoints(e: Evidence) -> str:
+    if e.scaled_to_zero and e.unplaced:
+        return "no endpoints: its DaemonSet fits no node"
     if e.scaled_to_zero:
         return "no endpoints: its workload is scaled to zero"
     if e.starting:
-        return "no endpoints yet: its workload has just been scaled up from zero"
+        return "no endpoints yet: the first pods of its workload are starting"
     if not e.has_selector:
         return (
             "no endpoints: the Service has no selector, "
@@ -258,9 +253,32 @@ def _why_no_endpoints(e: Evidence) -> str:
     return "no usable endpoint: no pod that the selector matches is ready"
 
 
+def _proxy_stale(e: Evidence) -> str:
+    if e.proxy:
+        unseen = f"{e.unseen} of its {e.expected + e.unseen} endpoints are not dialed from here"
+        return f"{_failing(e)}, {e.proxy}: {_behind(e)}; {unseen}"
+    return (
+        f"{e.up} of {e.expected} endpoints answer, {_vip(e.family)} does not "
+        f"({_counted(e.vip_down)}): {_behind(e)}"
+    )
+
+
+def _behind(e: Evidence) -> str:
+    if e.node:
+        return "kube-proxy's rules on this node are behind or missing"
+    return "nothing leads to it from outside of the cluster, or kube-proxy's rules are behind"
+
+
+def _vip_fails(e: Evidence) -> bool:
+    """Whether the ClusterIP is down. One that fails now and then may do so a few times one after
+    the other, until it has not connected for long."""
+    flaps = e.lossy is not None and e.lossy.kind is Kind.SERVICE
+    return bool(e.vip_down) and (not flaps or e.answered_ago > PROXY_PATIENCE)
+
+
 def _others_may(e: Evidence) -> bool:
     """Whether the ClusterIP may have met an endpoint that fails and is not held against anybody."""
-    return e.unseen + e.failing_new > 0 or not e.up
+    return e.failing_new > 0 or (not e.proxy and (e.unseen > 0 or not e.up))
 
 
 def _failing(e: Evidence) -> str:
@@ -268,8 +286,9 @@ def _failing(e: Evidence) -> str:
         return "no usable endpoint"
     if e.down:
         others = f", others dial {e.elsewhere} more" if e.elsewhere else ""
-        return f"{len(e.down)} of {e.expected} endpoints fail ({_counted(e.down)}){others}"
-    return f"the ClusterIP fails ({_counted(e.vip_down)})"
+        alike = f", all of them {e.family}" if e.family else ""
+        return f"{len(e.down)} of {e.expected} endpoints fail ({_counted(e.down)}){alike}{others}"
+    return f"{_vip(e.family)} fails ({_counted(e.vip_down)})"
 
 
 def _denied(e: Evidence) -> str:
@@ -289,10 +308,13 @@ def _about_candidates(e: Evidence) -> str:
     if e.accepting:
         ports = ", ".join(str(c.port) for c in e.accepting)
         return f"; declared ports {ports} accept: which one is meant cannot be told"
+    if others := [str(c.port) for c in e.candidates if c.answers]:
+        accept = "port {} accepts" if len(others) == 1 else "ports {} accept"
+        return f"; {accept.format(', '.join(others))}, but may be for something else"
     if e.candidates:
         ports = ", ".join(str(c.port) for c in e.candidates)
         return f" and none of the declared ports ({ports}) accepts"
-    return ", and the workload declares no other port"
+    return ", and the workload declares no other port" if e.workloads else ""
 
 
 def _healthy(e: Evidence) -> str:
@@ -300,7 +322,7 @@ def _healthy(e: Evidence) -> str:
     if e.expected:
         parts.append(f"{e.up} of {e.expected} endpoints answer")
     if e.vips:
-        parts.append("the ClusterIP answers" if e.vips_dialed else "the ClusterIP is not dialed")
+        parts.append(f"{_vip(e.vip_family)} {'answers' if e.vips_dialed else 'is not dialed'}")
     if e.undialed:
         parts.append(f"endpoints outside of what we may dial: {e.undialed}")
     return ", ".join(parts) or "nothing to dial here"
@@ -309,6 +331,10 @@ def _healthy(e: Evidence) -> str:
 def _endpoint_down(e: Evidence) -> str:
     if e.down:
         return _failing(e) + _detail(e)
+    if not _vip_fails(e):
+        return (
+            f"{_healthy(e)}, but {_vip(e.empty)} has no endpoints: callers by {e.empty} are refused"
+        )
     vip = _failing(e)
     if e.failing_new:
         return f"{vip}, and of the {e.expected} endpoints {e.failing_new} that came lately"
@@ -317,6 +343,36 @@ def _endpoint_down(e: Evidence) -> str:
             f"{vip}; {e.unseen} of its {e.expected + e.unseen} endpoints are not dialed from here"
         )
     return f"{vip}, and {e.dialed - e.up} of {e.expected} endpoints now and then"
+
+
+def _lossy(e: Evidence, lost: Lost) -> str:
+    """How much of what was lost, and what that may be: a backend that is gone is in kube-proxy's
+    rules only, where every endpoint answers."""
+    vip = lost.kind is Kind.SERVICE
+    of = f"of {lost.dials} dials of the {'ClusterIP' if vip else 'endpoints'}"
+    of += f" in {lost.seconds / 60:.0f} min"
+    if not lost.failed:
+        return f"{lost.retransmitted} {of} lost a SYN: packets are being dropped on the way"
+    said = f"{lost.failed} {of} never connected, {lost.retransmitted} lost a SYN"
+    if not vip:
+        return f"{said}: callers meet that as well"
+    if e.unseen:
+        return (
+            f"{said}; {e.unseen} of its {e.expected + e.unseen} endpoints are not dialed from here"
+        )
+    return f"{said}: kube-proxy's rules may hold an endpoint that is gone"
+
+
+def _vip(family: str) -> str:
+    return f"the {family} ClusterIP" if family else "the ClusterIP"
+
+
+def _about_routes(e: Evidence) -> str:
+    """What is left out of the judgement, since no dial of it leaves this node."""
+    if not e.no_way:
+        return ""
+    family, _, why = e.no_way.partition(" ")
+    return f"; {family} is not judged: this node has no way out for it {why}"
 
 
 def _detail(e: Evidence) -> str:

@@ -7,6 +7,8 @@ fields are what the API documents as optional, or what a broken object may lack.
 from dataclasses import dataclass, field
 from typing import TypedDict
 
+from probe.core.wire_selectors import Affinity, Expression
+
 
 @dataclass(frozen=True, slots=True)
 class Manager:
@@ -164,6 +166,8 @@ class PodSpec:
     initContainers: list[Container] | None = None
     terminationGracePeriodSeconds: int | None = None
     hostNetwork: bool | None = None
+    nodeSelector: dict[str, str] | None = None
+    affinity: Affinity | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -332,13 +336,6 @@ class Pod:
 @dataclass(frozen=True, slots=True)
 class Namespace:
     metadata: Meta
-
-
-@dataclass(frozen=True, slots=True)
-class Expression:
-    key: str = ""
-    operator: str = ""
-    values: list[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from probe.core import meshes, networking, ports, templates, wire
 from probe.core.edges import Author
 from probe.core.labels import Pairs, pairs
 from probe.core.meta import BadObject, author, managed, named, scaler
+from probe.core.placement import ANYWHERE, Placement, placement
 
 CHANGE_CAUSE = "kubernetes.io/change-cause"
 REVISION = "deployment.kubernetes.io/revision"
@@ -31,7 +32,9 @@ class Workload:
     mesh, `named_ports` are those that its containers call by a name. `readiness` is whether one of
     its containers has a readinessProbe. `pre_stop` is its longest preStop sleep in seconds,
     UNKNOWN_LENGTH if a hook does something else, None without any hook. `scaler` is who wrote the
-    replicas through the scale subresource.
+    replicas through the scale subresource. `unplaced` is whether it is a DaemonSet that fits
+    no node, `available` whether a pod of it is available, `fresh` whether it is a Deployment whose
+    very first rollout goes on. `placement` is a DaemonSet's: on which nodes its pods belong.
     """
 
     kind: str
@@ -61,11 +64,27 @@ class Workload:
     containers: tuple[str, ...] = ()
     managed: str = ""
     scaler: str = ""
+    unplaced: bool = False
+    available: bool = False
+    fresh: bool = False
+    placement: Placement = ANYWHERE
+
+    @property
+    def idle(self) -> bool:
+        """Whether no pod of it is wanted: it is scaled to zero, or fits no node."""
+        return not self.replicas or self.unplaced
 
     @property
     def host_network(self) -> bool:
         """Whether its pods are on their node's own network."""
         return self.mesh == meshes.HOST_NETWORK
+
+    @property
+    def application(self) -> str:
+        """The container that is the application: the first one, as kubectl takes it, that is no
+        well-known sidecar."""
+        own = (name for name in self.containers if not ports.stands_aside(name))
+        return next(own, "".join(self.containers[:1]))
 
     @property
     def part(self) -> networking.Part | None:
@@ -118,6 +137,10 @@ def workload(kind: str, obj: wire.Workload) -> Workload:
         containers=_names(tuple(c.name for c in pod.containers or ())),
         managed=managed(meta),
         scaler=scaler(meta),
+        unplaced=kind == DAEMON_SET and _unplaced(obj),
+        available=_available(kind, obj) > 0,
+        fresh=_fresh(obj),
+        placement=placement(pod) if kind == DAEMON_SET else ANYWHERE,
     )
 
 
@@ -143,7 +166,7 @@ def _named_ports(ports: tuple[tuple[str, int], ...]) -> tuple[tuple[str, int], .
 
 @dataclass(frozen=True, slots=True)
 class Owned:
-    """A ReplicaSet that tells nothing: it has a Deployment that does, or no pods."""
+    """A ReplicaSet that tells nothing: it has a Deployment that does."""
 
     namespace: str
     name: str
@@ -151,13 +174,15 @@ class Owned:
 
 def replica_set(obj: wire.ReplicaSet) -> Workload | Owned:
     """A ReplicaSet that is nobody's, or somebody's whom we do not know (an Argo Rollout), is a
-    workload by itself. Its pods are not replaced when its template changes: nothing rolls."""
+    workload by itself. Its pods are not replaced when its template changes: nothing rolls. One that
+    is to have no pods, perhaps of an old revision, tells nothing but that."""
     named(obj.metadata)
     found = workload(REPLICA_SET, obj)
     owners = obj.metadata.ownerReferences or ()
-    if not found.replicas or any(o.controller and o.kind == "Deployment" for o in owners):
+    if any(o.controller and o.kind == "Deployment" for o in owners):
         return Owned(found.namespace, found.name)
-    return replace(found, complete=True, rolling=False, stuck=False)
+    found = replace(found, complete=True, rolling=False, stuck=False, fresh=False)
+    return replace(found, declared=(), invalid=()) if found.idle else found
 
 
 def containers_of(pod: wire.PodSpec) -> list[ports.Container]:
@@ -187,12 +212,37 @@ def _container(obj: wire.Container, *, sidecar: bool = False) -> ports.Container
     )
 
 
+def _unplaced(obj: wire.Workload) -> bool:
+    """A new DaemonSet has the same number, before its controller has looked at the nodes."""
+    status = obj.status
+    return status is not None and _heeds(obj) and not status.desiredNumberScheduled
+
+
+def _available(kind: str, obj: wire.Workload) -> int:
+    status = obj.status or wire.WorkloadStatus()
+    return (status.numberAvailable if kind == DAEMON_SET else status.availableReplicas) or 0
+
+
+def _fresh(obj: wire.Workload) -> bool:
+    """The Deployment controller's first revision is 1; its Progressing condition has the reason
+    NewReplicaSetAvailable from the first time that a rollout is complete, whatever becomes of the
+    pods later (k8s.io/kubernetes/pkg/controller/deployment/progress.go)."""
+    conditions = (obj.status.conditions if obj.status is not None else None) or ()
+    progressing = (c.reason for c in conditions if c.type == "Progressing" and c.status == "True")
+    first = (obj.metadata.annotations or {}).get(REVISION) == "1"
+    return first and any(reason != "NewReplicaSetAvailable" for reason in progressing)
+
+
+def _heeds(obj: wire.Workload) -> bool:
+    """Whether the status is of this spec, not of an earlier one."""
+    status = obj.status
+    return status is not None and (status.observedGeneration or 0) >= obj.metadata.generation
+
+
 def _complete(kind: str, obj: wire.Workload) -> bool:
     """As kubectl's rollout status judges it (k8s.io/kubectl/pkg/polymorphichelpers)."""
     spec, status = obj.spec, obj.status
-    if spec is None or status is None:
-        return False
-    if (status.observedGeneration or 0) < obj.metadata.generation:
+    if spec is None or status is None or not _heeds(obj):
         return False
     if kind == DAEMON_SET:
         wanted = status.desiredNumberScheduled or 0
@@ -237,7 +287,7 @@ def _kept_back(spec: wire.WorkloadSpec) -> int:
 def _stuck(obj: wire.Workload) -> bool:
     """Whether its deadline passed, by a status that knows the spec: what mends a stuck rollout is
     seen before the controller takes the old condition back."""
-    if obj.status is None or (obj.status.observedGeneration or 0) < obj.metadata.generation:
+    if obj.status is None or not _heeds(obj):
         return False
     conditions = obj.status.conditions or ()
     return any(

@@ -7,7 +7,7 @@ speaks. `now` is monotonic seconds and never goes back. All of a method happens 
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import islice
-from math import ceil
+from math import ceil, inf
 
 from probe.core import blame, judging, kube
 from probe.core.candidates import CANDIDATE_ENDPOINTS, candidate_plan
@@ -17,16 +17,11 @@ from probe.core.edges import Kind, PortKey, ServiceKey
 from probe.core.gathering import evidence
 from probe.core.health import ACCUSING, CONTINUOUS, HEALS, ONCE, TURNS, UNSURE, Level
 from probe.core.judging import Turn
-from probe.core.ledger import (
-    PortBook,
-    ServiceRecord,
-    Track,
-    View,
-    fresh,
-)
+from probe.core.ledger import PortBook, ServiceRecord, Track, View, fresh
 from probe.core.mirror import Mirror
-from probe.core.nodepaths import NodePaths, is_silent
-from probe.core.results import FAILURES, Outcome, Result, refused_by_proxy
+from probe.core.nodepaths import NodePaths
+from probe.core.replica_sets import ReplicaSets
+from probe.core.results import FAILURES, Outcome, Result
 from probe.core.rollouts import Phase
 from probe.core.roster import Roster
 from probe.core.rounds import CANDIDATE_ROUNDS, Config, Dial, Rounds
@@ -50,6 +45,7 @@ class World:
     def __init__(self, config: Config, now: float) -> None:
         self.config = config
         self.started = now
+        self._young_until = -inf if config.once else now + config.settle
         namespaces = () if config.once else config.scope.namespaces
         self.mirror = Mirror(config.linger, namespaces, node=config.node, peers=config.peers)
         if not config.once:
@@ -59,13 +55,13 @@ class World:
         self._rounds = Rounds(config, now)
         self._steps = ONCE if config.once else CONTINUOUS
         self._docket = Docket(once=config.once)
-        self._paths = NodePaths(
-            config.node, 0.0 if config.once else config.interval + config.timeout
-        )
+        quiet = 0.0 if config.once else config.interval + config.timeout
+        laptop = config.once and not config.on_node
+        self._paths = NodePaths("" if laptop else config.node, quiet)
         self._roster = Roster(
             config, self.mirror, self._sharing, self._rounds, self._docket, self._paths
         )
-        self._unexplained: set[str] = set()
+        self._replica_sets = ReplicaSets()
         self._aging: list[tuple[ServiceRecord, PortBook]] = []
         self._aged_at_once = 0
 
@@ -86,8 +82,9 @@ class World:
     def view(self, now: float) -> View:
         """The moment, for reading records."""
         config = self.config
-        settle = 0.0 if config.once else config.settle
-        return View(now, settle, config.linger, config.interval, config.timeout, self.stale_seconds)
+        times = config.settle, config.linger, config.interval, config.timeout
+        known = self._young_until, self._paths.proven, self._roster.lacking
+        return View(now, *times, self.stale_seconds, *known)
 
     def books(self) -> Iterator[tuple[ServiceRecord, PortBook]]:
         """Every Service port there is, with its Service's record."""
@@ -95,6 +92,7 @@ class World:
 
     def apply(self, event: kube.Event, now: float) -> list[Change]:
         """Takes in what the API server told; returns what the cluster has changed by it."""
+        self._replica_sets.hear(event, now)
         found = self.mirror.apply(event, now)
         self._roster.follow(now)
         return found
@@ -114,6 +112,8 @@ class World:
             record = self.mirror.services[key]
             for book in record.books.values():
                 self._docket.add(record, book)
+        for track in self._paths.outrun():
+            self._rounds.soon(track, now, self.cadence.close_endpoint_gap)
 
     def _age(self, now: float) -> None:
         """Has those judged anew whose dials have become stale; a part of all ports each second."""
@@ -164,6 +164,15 @@ class World:
             or (track.edge.kind is Kind.SERVICE and book.connects(track.edge))
         )
 
+    def undecided(self) -> bool:
+        """Whether a single run has to look again: something failed and is not confirmed, or will
+        be decided by what is under way."""
+        return self._roster.undecided()
+
+    def confirm(self, now: float) -> None:
+        """Has a single run dial that again; the slices were read again since."""
+        self._roster.confirm(now)
+
     @property
     def waiting(self) -> int:
         """Dials that are due and wait for room or budget; samples of empty Services excepted."""
@@ -171,11 +180,13 @@ class World:
 
     @property
     def outstanding(self) -> bool:
-        """Whether a candidate still has to be dialed before its Service port can be judged."""
+        """Whether a candidate still has to be dialed before its Service port can be judged, or
+        what could not leave this node at first."""
         return any(
             track.outcome is None and track.fault is None
             for _, book in self.books()
-            for track in book.of_kind(Kind.CANDIDATE)
+            for track in book.tracks.values()
+            if track.edge.kind is Kind.CANDIDATE or track.dials
         )
 
     def lateness(self, now: float) -> float:
@@ -199,12 +210,11 @@ class World:
             if found is None:
                 continue
             record, book = found
-            if not dial.expected:
-                outcome = refused_by_proxy(outcome)
+            outcome = self._roster.met(dial, outcome, now)
             book.counts[edge.kind, edge.family, outcome.result, dial.phase] += 1
             if outcome.syn_retransmits:
                 book.retransmits[edge.kind] += outcome.syn_retransmits
-            if edge.kind is Kind.SERVICE and dial.expected:
+            if edge.kind is Kind.SERVICE and dial.expected and not self.config.once:
                 self._blame(record, book, dial, outcome, now)
             elif self._roster.awaited and edge in self._roster.awaited:
                 running = self.mirror.rollouts_of(edge.key[:2])
@@ -242,14 +252,15 @@ class World:
                 step = level, track.level
                 if track.level is Level.SUSPECT:
                     book.failing_since = min(book.failing_since, dial.at)
-                if step in TURNS or (step in HEALS and track.edge.kind is Kind.ENDPOINT):
+                if step in TURNS:
                     self._ask_siblings(record, book, dial.at, now)
-                    self._ask_witnesses(track, now)
+                    self._roster.ask_witnesses(track, now)
+                elif step in HEALS and track.edge.kind is Kind.ENDPOINT:
+                    book.turned_at = dial.at
                 self._paths.met(track)
             if connected:
                 book.last_success[track.edge.kind] = now
-                # After a failure a lost SYN is the end of an outage, not loss.
-                book.count_recent(outcome.syn_retransmits > 0 and before[0] is Level.UP)
+                book.connected(track, before, now, told=self.stale_seconds is None)
             if before == (track.level, outcome.result) and not outcome.syn_retransmits:
                 self._again(record, book, track, now, heard=heard)
                 return
@@ -274,14 +285,6 @@ class World:
     def _may_ask(self, book: PortBook, now: float) -> bool:
         return now - book.asked_at >= self.cadence.service_period(len(book.implied.cluster_ips))
 
-    def _ask_witnesses(self, track: Track, now: float) -> None:
-        """Dials other Services' pods on the node of an edge that has fallen silent: is it alone?"""
-        if not is_silent(track):
-            return
-        gap = self.cadence.endpoint_gap
-        for witness in self._paths.witnesses(track):
-            self._rounds.soon(witness, now, gap)
-
     def _again(
         self, record: ServiceRecord, book: PortBook, track: Track, now: float, *, heard: bool
     ) -> None:
@@ -290,13 +293,14 @@ class World:
         Unless the slices were `heard` of, another dial soon would tell no more than this one.
         """
         if self.config.once:
+            track.due = inf  # until it is to be confirmed
             return
         gap, track.period = self._roster.pace(record, book, track)
         candidate = track.edge.kind is Kind.CANDIDATE
         unsure = heard and track.level in UNSURE and not candidate
         unsure = unsure and not self._expects_nothing(track)
         if track.fault is not None:
-            unsure = self._rounds.may_retry(now)
+            unsure = track.edge.family not in self._roster.lacking and self._rounds.may_retry(now)
         wait = track.period * (CANDIDATE_ROUNDS if candidate else 1)
         if unsure:
             close = self._roster.close_gap(book, track)
@@ -338,10 +342,9 @@ class World:
                 self._ask(book, now)
             workloads = self.mirror.workloads_of(record.service) if record.service else []
             self._plan_candidates(record, book, view, workloads)
-            selects = record.service is not None and bool(record.service.selector)
-            if book.plan is not None and selects and not workloads:
-                self._unexplained.add(book.implied.key.namespace)
-            idle = not book.leading and bool(workloads)
+            idle = not book.leading and record.service is not None
+            unwanted = idle and self.mirror.wants_nothing(record.service)
+            self._replica_sets.ask(record, book, view, workloads, unwanted=unwanted)
             found = evidence(
                 record,
                 book,
@@ -349,8 +352,9 @@ class World:
                 self._paths,
                 self.mirror.surroundings,
                 workloads,
-                scaled_to_zero=idle and not any(w.replicas for w in workloads),
-                starting=idle and self.mirror.raised_at(workloads) > now - view.settle,
+                self._roster.kube_proxy,
+                scaled_to_zero=unwanted,
+                starting=idle and self.mirror.starts.under_way(workloads, now),
                 rolling=self._roster.watched_closely(record),
             )
             turn = judging.judge(book, found, view, patience)
@@ -360,10 +364,9 @@ class World:
         return turns
 
     def wanted_replica_sets(self) -> set[str]:
-        """Namespaces, since the last call, in which all endpoints of a Service refuse and no
-        workload that we know is behind it: a ReplicaSet of its own may declare a port."""
-        wanted, self._unexplained = self._unexplained, set()
-        return wanted
+        """Namespaces, since the last call, whose ReplicaSets may explain what no other workload
+        does."""
+        return self._replica_sets.take()
 
     def _plan_candidates(
         self, record: ServiceRecord, book: PortBook, view: View, workloads: Iterable[Workload]

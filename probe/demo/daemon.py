@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import sys
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
@@ -10,12 +11,16 @@ from typing import Any, Self
 
 import aiohttp
 
+from probe.settings import ENV_PREFIX
+
 STARTUP_SECONDS = 20.0
 """A cold start takes under a second (measured); a busy machine several."""
 
 PACE = {"interval": "1", "timeout": "1", "settle": "2"}
 """The daemon's settings in the demo: ten times faster than its defaults, which fit a cluster."""
 
+NODE = "node-1"
+"""Where the daemon stands, of the sandbox's nodes."""
 
 TAIL = 3
 """Log lines shown when it fails: the last says why, those before what it was doing."""
@@ -28,10 +33,9 @@ class DaemonFailed(RuntimeError):
 class Watched:
     """One running daemon. What it says comes from its own endpoints."""
 
-    def __init__(self, kubeconfig: Path, *, linger: float, node: str = "node-1") -> None:
+    def __init__(self, kubeconfig: Path, *, linger: float) -> None:
         self._linger = linger
         self._kubeconfig = kubeconfig
-        self._node = node
         self._process: asyncio.subprocess.Process | None = None
         self._session: aiohttp.ClientSession | None = None
         self._reading: asyncio.Task[None] | None = None
@@ -44,7 +48,8 @@ class Watched:
         self._process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "probe", "run", *flags),
             *("--kubeconfig", str(self._kubeconfig), "--listen", "127.0.0.1:0"),
-            *("--node-name", self._node, "--log-format", "json", "--vantage", "local"),
+            *("--node-name", NODE, "--log-format", "json", "--vantage", "local"),
+            env=_environment(),
             stderr=asyncio.subprocess.PIPE,
             start_new_session=True,  # Ctrl-C is for the demo, which ends the daemon itself
         )
@@ -152,6 +157,11 @@ class Watched:
                 return await response.text()
         except aiohttp.ClientError as failed:
             raise DaemonFailed(f"{path}: {failed}: {self._tail()}") from None
+
+
+def _environment() -> dict[str, str]:
+    """Ours without settings: those of a daemon elsewhere, its key for one, are not for this one."""
+    return {k: v for k, v in os.environ.items() if not k.upper().startswith(ENV_PREFIX)}
 
 
 def _message(line: str) -> str:

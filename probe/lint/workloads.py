@@ -214,9 +214,7 @@ class Workload:
 
     def is_told(self, number: int) -> bool:
         """Whether a variable or an argument tells it to listen there."""
-        return any(
-            d.port == number and not d.source.startswith("containerPort") for d in self.declared
-        )
+        return any(d.port == number and d.told for d in self.declared)
 
     def is_proven(self, number: int, name: str) -> bool:
         """Whether there is more to say that it listens there than a bare containerPort, which is

@@ -70,6 +70,28 @@ async def test_the_advice_is_a_command_that_mends_it(held_alone: Path) -> None:
     assert (found.code, found.document["verdict"], found.document["advice"]) == (0, "healthy", [])
 
 
+@pytest.mark.skipif(KUBECTL is None, reason="no kubectl in KUBEBUILDER_ASSETS")
+async def test_what_nobody_may_dial_stops_no_pipeline_and_is_not_called_healthy(
+    held_alone: Path,
+) -> None:
+    where = (*HERE, "--kubeconfig", str(held_alone))
+    patch = '{"spec":{"ports":[{"port":8080,"targetPort":8080}]}}'
+    await kubectl(held_alone, "patch", "service", "backend-v1", *HERE, "-p", patch)
+    made = ("create", "service", "externalname", "ext", "--external-name", "example.org")
+    await kubectl(held_alone, *made, *HERE)
+
+    every = await probe("check", "all", *where)
+    one = await probe("check", "svc", "ext", *where)
+
+    assert (every.code, every.err) == (0, "")
+    assert (
+        "0 of 2 Services fail, 1 does not count (scaled to zero, or not dialed by rule)"
+        in every.out
+    )
+    assert (one.code, one.err) == (3, "")
+    assert "! unknown  nothing of it is dialed: external_name" in one.out.splitlines()
+
+
 @pytest.mark.parametrize(
     "words",
     [

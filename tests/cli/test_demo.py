@@ -56,6 +56,7 @@ async def test_with_a_drain_longer_than_the_lag_nothing_fails() -> None:
     assert rollout["recommended_drain_seconds"] is None
 
 
+@pytest.mark.slow
 @pytest.mark.nightly
 @pytest.mark.parametrize(("lag", "drain"), [(0, 0), (5, 0), (10, 0), (15, 0), (5, 8), (10, 15)])
 async def test_the_drain_that_is_recommended_covers_the_lag_and_little_more(

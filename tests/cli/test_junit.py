@@ -25,8 +25,8 @@ SHAPE: dict[str, tuple[set[str], set[str]]] = {
 """Attributes that we give and children that there may be; junit-10.xsd admits each."""
 
 
-def suite(*documents: dict[str, Any]) -> Element:
-    return shaped(junit(documents, BEGAN, 1.25))
+def suite(*documents: dict[str, Any], **silent: str) -> Element:
+    return shaped(junit(documents, BEGAN, 1.25, silent))
 
 
 def shaped(text: str) -> Element:
@@ -96,3 +96,20 @@ def test_what_xml_cannot_hold_is_replaced_and_the_rest_quoted() -> None:
     (case,) = suite(document(port(verdict="lossy", summary=summary)))
 
     assert case[0].attrib["message"] == "env A=\ufffd[1m<b>&\"'\ufffd\ufffd ok"
+
+
+def test_what_is_on_purpose_or_starts_is_skipped() -> None:
+    empty = {"verdict": "no_endpoints", "summary": "nobody is there"}
+    wanted, starts = port(**empty, on_purpose=True), port(**empty, starting=True)
+    root = suite(document(wanted), document(starts))
+
+    assert [[child.tag for child in case] for case in root] == [["skipped"]] * 2
+    assert root[0][0].attrib["message"] == "no_endpoints: nobody is there"
+
+
+def test_a_node_that_does_not_answer_is_a_case_of_its_own() -> None:
+    healthy, silent = suite(document(port(vip())), **{"node-c": "no answer within 5 s"})
+
+    assert len(healthy) == 0
+    assert (silent.attrib["classname"], silent.attrib["name"]) == ("probe", "node node-c")
+    assert silent[0].attrib["message"] == "it does not answer: no answer within 5 s"

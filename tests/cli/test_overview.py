@@ -14,9 +14,9 @@ def named(name: str, verdict: str, namespace: str = "shop") -> dict[str, Any]:
     return {**found, "service": {"namespace": namespace, "name": name}, "advice": ["look at it"]}
 
 
-def shown(*documents: dict[str, Any], width: int = 120) -> list[str]:
+def shown(*documents: dict[str, Any], width: int = 120, silent: int = 0) -> list[str]:
     stream = io.StringIO()
-    overview(Console(file=stream, width=width, highlight=False), list(documents))
+    overview(Console(file=stream, width=width, highlight=False), list(documents), silent)
     return [line.rstrip() for line in stream.getvalue().splitlines()]
 
 
@@ -50,3 +50,26 @@ def test_a_narrow_terminal_wraps_what_is_wrong_and_cuts_what_is_not() -> None:
     assert lines[end - 1].endswith("…")
     assert max(map(len, lines[:end])) <= 70
     assert lines[-1].startswith("1 of 2 Services fails; ")
+
+
+def test_what_is_on_purpose_comes_last_and_is_no_failure() -> None:
+    empty, by_rule = named("zero", "no_endpoints"), named("dns", "unknown")
+    empty["on_purpose"] = by_rule["on_purpose"] = True
+    starts = {**named("new", "no_endpoints"), "starting": True}
+    lines = shown(empty, by_rule, named("a", "healthy"), starts)
+
+    assert [line.split()[1:4] for line in lines[1:5]] == [
+        ["new", "!", "no_endpoints"],
+        ["a", "✓", "healthy"],
+        ["dns", "-", "unknown"],
+        ["zero", "-", "no_endpoints"],
+    ]
+    assert not any("look at it" in line for line in lines)
+    assert "0 of 4 Services fail, 1 could not be told, 2 do not count" in " ".join(lines)
+
+
+def test_nodes_that_did_not_answer_are_told() -> None:
+    assert (
+        "0 of 1 Services fail, 2 nodes did not answer; "
+        in shown(named("a", "healthy"), silent=2)[-1]
+    )

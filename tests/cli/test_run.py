@@ -1,6 +1,7 @@
 """`probe run`: its settings, and the whole daemon beside a cluster that is held."""
 
 import asyncio
+import errno
 import re
 import signal
 import socket
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from probe.cli import run
 from probe.cli.commands import app
 from probe.settings import Settings
 from tests.running import (
@@ -106,6 +108,32 @@ async def test_an_address_that_cannot_be_listened_on_is_named(held: Path) -> Non
             assert f"probe: --listen {listen}: " in found.err
             assert said in found.err
             assert "Traceback" not in found.err
+
+
+def test_a_misspelt_variable_is_warned_of_and_the_daemon_goes_on() -> None:
+    """As far as it can go without a cluster."""
+    flags = ("--kubeconfig", "/nonexistent.conf", "--log-format", "text")
+    found = CliRunner().invoke(app, ["run", *flags], env={"PROBE_INTERVALL": "1"})
+
+    warning, failure = found.stderr.splitlines()
+    assert warning.endswith("PROBE_INTERVALL is no setting: did you mean PROBE_INTERVAL?")
+    assert failure.startswith("probe: kubeconfig /nonexistent.conf does not exist")
+
+
+@pytest.mark.parametrize("failed", [TimeoutError(), OSError(errno.EMFILE, "Too many open files")])
+def test_only_the_listening_is_laid_to_listen(
+    failed: OSError, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What fails inside the daemon is a bug or the machine's trouble, and shows where it was."""
+
+    async def fails(*_: object) -> None:
+        raise failed
+
+    monkeypatch.setattr(run, "_run", fails)
+    found = CliRunner().invoke(app, ["run"])
+
+    assert found.exception is failed
+    assert "--listen" not in found.stderr
 
 
 @pytest.mark.slow

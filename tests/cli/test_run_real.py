@@ -97,9 +97,8 @@ async def test_a_service_on_a_real_api_server_is_found_dialed_and_followed(
         await kubectl(config, *where, "--type=json", "-p", patch)
         await until(lambda: is_so(watching, "not_listening"))
 
-        checked = await probe(
-            *("check", "svc", "web", "-n", "demo-app", "--kubeconfig", str(config), "-o", "json")
-        )
+        flags = ("-n", "demo-app", "--from", "here", "--kubeconfig", str(config), "-o", "json")
+        checked = await probe("check", "svc", "web", *flags)
         assert (checked.code, checked.document["verdict"]) == (1, "not_listening")
 
         await cluster.kill_api_server()

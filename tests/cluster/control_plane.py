@@ -69,6 +69,7 @@ class ControlPlane(ApiServer):
                 "--use-service-account-credentials",
                 f"--cluster-cidr={PODS},{PODS6}",
                 f"--service-cluster-ip-range={self.place.services}",
+                "--horizontal-pod-autoscaler-sync-period=1s",
             ]
         command = [binary(name), *flags]
         return Program(name, command, folder=self.folder, namespace=self.place.namespace)

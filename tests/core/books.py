@@ -8,6 +8,7 @@ from probe.core.evidence import Evidence
 from probe.core.expect import Place
 from probe.core.gathering import evidence
 from probe.core.health import Level
+from probe.core.kube_proxy import KubeProxy
 from probe.core.ledger import PortBook, ServiceRecord, Track, View
 from probe.core.nodepaths import NodePaths
 from probe.core.results import Outcome
@@ -53,5 +54,6 @@ def gathered(
         paths or NodePaths(NODE, 14.0),
         around or Surroundings(),
         workloads,
+        KubeProxy({}),
         scaled_to_zero=False,
     )

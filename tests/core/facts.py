@@ -143,6 +143,9 @@ def workload(
     generation: int = 1,
     managed: str = "",
     scaler: str = "",
+    unplaced: bool = False,
+    available: bool = False,
+    fresh: bool = False,
 ) -> Workload:
     return Workload(
         kind=kind,
@@ -168,6 +171,9 @@ def workload(
         author=author,
         managed=managed,
         scaler=scaler,
+        unplaced=unplaced,
+        available=available,
+        fresh=fresh,
     )
 
 
@@ -179,7 +185,7 @@ def print_of(labels: tuple[tuple[str, str], ...], image: str, restarted: str, en
     )
 
 
-DECLARED_8080 = Declared(8080, "env LISTEN_ADDR=0.0.0.0:8080", False)
+DECLARED_8080 = Declared(8080, "env LISTEN_ADDR=0.0.0.0:8080", False, "app")
 
 
 def edge(
@@ -258,6 +264,11 @@ class Story:
                 self.world.tick(self.now)
             self.turns += self.world.judge(self.now)
         return self
+
+    def confirmed(self, seconds: float) -> "Story":
+        """A single run's two dials of what fails, so many seconds each."""
+        self.run(seconds).world.confirm(self.now)
+        return self.run(seconds)
 
     def verdict(self, key: PortKey = KEY) -> str:
         return str(self.judged(key).verdict)

@@ -1,6 +1,6 @@
 import pytest
 
-from probe.core.advice import LINES, advice
+from probe.core.advice import FROM_OUTSIDE, LINES, advice
 from probe.core.edges import PortEdges, Service
 from probe.core.ledger import PortBook
 from probe.core.rollouts import Rollout
@@ -81,3 +81,13 @@ def test_43_not_listening_thinks_of_an_application_bound_to_loopback() -> None:
 
 def test_a_healthy_service_needs_no_advice() -> None:
     assert told(Verdict.HEALTHY) == ()
+
+
+@pytest.mark.parametrize("verdict", FROM_OUTSIDE)
+def test_from_outside_of_the_cluster_no_node_is_blamed_and_the_nodes_are_asked(
+    verdict: Verdict,
+) -> None:
+    (line,) = told(verdict)
+
+    assert "--from nodes" in line
+    assert "spec.nodeName" not in line

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from probe.core import kube
@@ -12,7 +14,7 @@ from probe.core.results import Outcome, Result
 from probe.core.rollouts import Removal
 from probe.core.surroundings import Surroundings
 from probe.core.verdicts import Judgement, Verdict
-from tests.core.books import NOW, PODS, book, gathered, track
+from tests.core.books import NOW, PODS, VIEW, book, gathered, track
 from tests.core.facts import (
     CONNECTED,
     KEY,
@@ -195,6 +197,16 @@ def test_that_the_last_endpoint_is_gone_is_not_believed_at_once() -> None:
     found.moved_at = NOW - EMPTY_PATIENCE
 
     assert not gathered(record, found).pending
+
+
+def test_that_the_last_endpoint_is_gone_is_not_believed_while_a_watch_is_away() -> None:
+    """A port was taken away: its slices said so, and the Service could not."""
+    record, found = emptied("node-b")
+    found.moved_at = NOW - 40.0
+    away = replace(VIEW, stale_seconds=41.0)
+
+    assert gathered(record, found, away).pending
+    assert not gathered(record, found, replace(away, stale_seconds=30.0)).pending
 
 
 def test_new_endpoints_that_fail_are_told_apart_from_those_that_only_settle() -> None:

@@ -48,6 +48,10 @@ def test_both_tables_know_every_level() -> None:
     assert set(Level) == set(STATES)
 
 
-def test_a_single_run_says_what_its_one_dial_met() -> None:
-    assert State.DOWN is STATES[ONCE[Level.NEW, False]]
-    assert State.UP is STATES[ONCE[Level.NEW, True]]
+def test_a_single_run_believes_a_failure_that_its_second_dial_meets_as_well() -> None:
+    once = ONCE[Level.NEW, NO]
+
+    assert STATES[ONCE[Level.NEW, UP]] is State.UP
+    assert STATES[once] is State.FAILING
+    assert STATES[ONCE[once, NO]] is State.DOWN
+    assert STATES[ONCE[once, UP]] is State.UP

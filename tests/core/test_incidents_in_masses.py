@@ -5,8 +5,8 @@ import pytest
 from probe.core import incidents as module
 from probe.core.edges import PortKey
 from probe.core.incident import SERVICES_KEPT
-from probe.core.incidents import CLOSED_KEPT, LOOKED_AT, TELL_AFTER
-from tests.core.turning import API, CUT_OFF, HEALTHY, MISMATCH, QUIET, REFUSED, WEB, Desk
+from probe.core.incidents import CLOSED_KEPT, DENIED_MAX, LOOKED_AT, OPEN_MAX, TELL_AFTER
+from tests.core.turning import API, CUT_OFF, DENIED, HEALTHY, MISMATCH, QUIET, REFUSED, WEB, Desk
 
 
 def many(count: int) -> list[PortKey]:
@@ -55,6 +55,46 @@ def test_a_cause_without_room_leaves_the_incident_that_stands(
 
     assert desk.incidents.untracked == {WEB}
     assert desk.only.ending == CUT_OFF.summary
+
+
+def test_no_number_of_denied_ports_takes_the_place_of_an_outage() -> None:
+    desk, keys = Desk(), many(OPEN_MAX + DENIED_MAX)
+    for key in keys:
+        desk.turn(key, DENIED)
+    desk.run(5).turn(WEB, REFUSED).run(5)
+
+    assert desk.incidents.untracked == set()
+    assert sum(i.judgement == DENIED for i in desk.shown) == DENIED_MAX
+    assert [i.lead for i in desk.shown if i.judgement == REFUSED] == [WEB]
+
+
+def test_outages_that_turn_out_to_be_denied_give_their_places_to_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "OPEN_MAX", 2)
+    desk, keys = Desk(), many(4)
+    for key in keys[:3]:
+        desk.turn(key, REFUSED)
+    desk.run(5)
+    assert desk.incidents.untracked == {keys[2]}
+
+    desk.turn(keys[0], DENIED).run(5).turn(keys[1], DENIED).run(5)
+    desk.turn(keys[3], REFUSED).run(5)
+    assert desk.incidents.untracked == set()
+    assert {i.lead for i in desk.shown if i.judgement == REFUSED} == {keys[2], keys[3]}
+
+
+def test_what_is_beyond_and_turns_out_to_be_denied_is_not_counted_any_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "OPEN_MAX", 1)
+    monkeypatch.setattr(module, "DENIED_MAX", 0)
+    desk = Desk().turn(WEB, REFUSED).turn(API, REFUSED).run(5)
+    assert desk.incidents.untracked == {API}
+
+    desk.turn(API, DENIED).run(5)
+    assert desk.incidents.untracked == set()
+    assert desk.only.lead == WEB
 
 
 def test_thousands_are_told_and_looked_at_in_parts() -> None:

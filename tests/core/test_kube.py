@@ -10,16 +10,7 @@ from hypothesis import strategies as st
 from probe.core import kube, wire
 from probe.core.edges import NO_HINTS, Endpoint, EndpointSlice, Hints, Service
 from probe.core.meta import BadObject
-from probe.core.workloads import Workload
-
-RESOURCES = {resource.name: resource for resource in kube.RESOURCES}
-META = {"name": "backend-v1", "namespace": "demo-app"}
-
-
-def fact(resource: str, obj: dict[str, Any]) -> Any:
-    """The fact of an object as the API server sends it."""
-    found = RESOURCES[resource]
-    return found.fact(msgspec.json.decode(json.dumps(obj).encode(), type=found.wire))
+from tests.core.decoded import META, RESOURCES, fact, workload
 
 
 def service(**spec: Any) -> Service:
@@ -37,18 +28,6 @@ def endpoint(**fields: Any) -> Endpoint:
     found = fact("endpointslices", obj)
     assert isinstance(found, EndpointSlice)
     return found.endpoints[0]
-
-
-def workload(
-    resource: str = "deployments", *, pod: Any = None, status: Any = None, **spec: Any
-) -> Workload:
-    template = {"spec": pod if pod is not None else {}}
-    meta = {**META, "generation": 2}
-    found = fact(
-        resource, {"metadata": meta, "spec": {"template": template, **spec}, "status": status}
-    )
-    assert isinstance(found, Workload)
-    return found
 
 
 # Services.
@@ -197,83 +176,6 @@ def test_defaults_of_a_workload_are_those_of_the_api() -> None:
 
     assert (found.replicas, found.progress_deadline_seconds, found.grace_seconds) == (1, 600, 30)
     assert workload(pod={"terminationGracePeriodSeconds": 0}).grace_seconds == 0
-
-
-@pytest.mark.parametrize(
-    ("status", "complete"),
-    [
-        (None, False),
-        (
-            {"observedGeneration": 1, "replicas": 2, "updatedReplicas": 2, "availableReplicas": 2},
-            False,
-        ),
-        (
-            {"observedGeneration": 2, "replicas": 2, "updatedReplicas": 2, "availableReplicas": 2},
-            True,
-        ),
-        (
-            {"observedGeneration": 2, "replicas": 3, "updatedReplicas": 2, "availableReplicas": 2},
-            False,
-        ),
-        (
-            {"observedGeneration": 2, "replicas": 2, "updatedReplicas": 1, "availableReplicas": 2},
-            False,
-        ),
-        (
-            {"observedGeneration": 2, "replicas": 2, "updatedReplicas": 2, "availableReplicas": 1},
-            False,
-        ),
-    ],
-)
-def test_a_deployment_is_complete_when_kubectl_says_so(status: Any, complete: bool) -> None:
-    assert workload(replicas=2, status=status).complete == complete
-
-
-@pytest.mark.parametrize(
-    ("status", "complete"),
-    [
-        ({"readyReplicas": 2, "currentRevision": "a", "updateRevision": "a"}, True),
-        ({"readyReplicas": 2, "currentRevision": "a", "updateRevision": "b"}, False),
-        ({"readyReplicas": 1}, False),
-        ({"readyReplicas": 2}, True),
-    ],
-)
-def test_a_stateful_set_is_complete_at_one_revision(status: Any, complete: bool) -> None:
-    status = {"observedGeneration": 2, **status}
-
-    assert workload("statefulsets", replicas=2, status=status).complete == complete
-
-
-@pytest.mark.parametrize(
-    ("updated", "available", "complete", "rolling"),
-    [(3, 3, True, False), (2, 3, False, True), (3, 2, False, False)],
-)
-def test_a_daemon_set_is_complete_on_all_of_its_nodes(
-    updated: int, available: int, complete: bool, rolling: bool
-) -> None:
-    status = {
-        "observedGeneration": 2,
-        "desiredNumberScheduled": 3,
-        "updatedNumberScheduled": updated,
-        "numberAvailable": available,
-    }
-    found = workload("daemonsets", status=status)
-
-    assert (found.complete, found.rolling) == (complete, rolling)
-
-
-def test_rolling_and_stuck_are_read_off_the_status() -> None:
-    late = {
-        "observedGeneration": 2,
-        "conditions": [{"type": "Progressing", "reason": "ProgressDeadlineExceeded"}],
-    }
-
-    assert workload(status={"replicas": 3, "updatedReplicas": 1}).rolling
-    assert not workload(status={"replicas": 2, "updatedReplicas": 2}).rolling
-    assert not workload().rolling
-    assert workload(status=late).stuck
-    assert not workload(status={**late, "observedGeneration": 1}).stuck  # of an earlier spec
-    assert not workload(status={}).stuck
 
 
 # Namespaces and policies.

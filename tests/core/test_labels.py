@@ -14,13 +14,14 @@ from probe.core.labels import (
     pairs,
     selector,
 )
+from probe.core.wire_selectors import Expression
 
 OPERATORS = ["In", "NotIn", "Exists", "DoesNotExist"]
 
 
 def test_match_labels_and_match_expressions_make_one_selector() -> None:
     told = wire.LabelSelector(
-        {"b": "2", "a": "1"}, [wire.Expression("tier", "NotIn", ["web"]), wire.Expression("c")]
+        {"b": "2", "a": "1"}, [Expression("tier", "NotIn", ["web"]), Expression("c")]
     )
 
     assert selector(told) == (

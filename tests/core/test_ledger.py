@@ -68,12 +68,3 @@ def test_a_candidate_has_a_state_whatever_its_service_does() -> None:
     record, of = book(held)
 
     assert state(held, record, of, VIEW) is State.UP
-
-
-def test_old_connects_count_for_less_and_less() -> None:
-    _, found = book()
-    for i in range(1000):
-        found.count_recent(retransmitted=i < 10)
-
-    assert 100 <= found.recent_dials < 200
-    assert found.recent_retransmits == 0

@@ -33,13 +33,19 @@ def told(
     **more: object,
 ) -> Json:
     """What one node says of a Service with one port."""
-    judged = {"verdict": verdict, "summary": summary or f"it is {verdict}"}
+    judged = {
+        "verdict": verdict,
+        "summary": summary or f"it is {verdict}",
+        "on_purpose": False,
+        "starting": False,
+    }
     shown = list(edges) or [edge(node, "10.96.0.1", "service"), edge(node)]
     return {
         "service": {"namespace": "shop", "name": "cart"},
         "spec": None,
         "sources": [{"node": node, "vantage": "pod"}],
         **judged,
+        "skipped": [],
         "dialed": 3,
         "expected": 3,
         "ports": [{"name": "http", "port": port, "target_port": 8080, **judged, "edges": shown}],
@@ -271,3 +277,38 @@ def test_what_explains_a_service_comes_from_who_speaks_or_who_knows() -> None:
     ]
     assert merged(documents).items() >= known.items()
     assert merged([told("a"), told("b", **known)]).items() >= known.items()
+
+
+@pytest.mark.parametrize(
+    ("nodes", "said"),
+    [
+        ("ab", "; seen from 2 of 3 nodes: a, b (no answer from n3)"),
+        ("a", "; seen from 1 of 2 nodes: a (no answer from n3)"),
+    ],
+)
+def test_nodes_that_did_not_answer_are_counted(nodes: str, said: str) -> None:
+    found = merged([told(node) for node in nodes], ["n3"])
+
+    assert found["summary"] == f"it is healthy{said}"
+    assert found["ports"][0]["summary"] == found["summary"]
+
+
+@pytest.mark.parametrize(
+    ("told_by", "on_purpose", "starting"),
+    [
+        ([(True, False), (True, False)], True, False),
+        ([(True, False), (False, True)], False, True),
+        ([(False, True), (False, True)], False, True),
+        ([(True, False), (False, False)], False, False),
+    ],
+)
+def test_it_is_on_purpose_if_nobody_who_sees_it_says_otherwise(
+    told_by: list[tuple[bool, bool]], on_purpose: bool, starting: bool
+) -> None:
+    documents = [
+        told(node, "no_endpoints", on_purpose=wanted, starting=starts)
+        for node, (wanted, starts) in zip("ab", told_by, strict=True)
+    ]
+    found = merged([*documents, told("c")])
+
+    assert (found["on_purpose"], found["starting"]) == (on_purpose, starting)

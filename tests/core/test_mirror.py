@@ -270,12 +270,26 @@ def test_services_and_workloads_find_each_other_by_selector_and_namespace() -> N
 
 
 def test_failures_of_a_removed_service_are_forgotten() -> None:
-    held = mirror(service(), service(name="other"))
+    held = mirror(service(), service(name="other"), workload())
     held.rollout_failures[ROLLOUT, "backend-v1", Result.REFUSED] += 1
     held.rollout_failures[ROLLOUT, "other", Result.REFUSED] += 1
     held.apply(kube.Removed("services", *KEY), 1.0)
+    held.tick(1.0)
 
     assert list(held.rollout_failures) == [(ROLLOUT, "other", Result.REFUSED)]
+
+
+def test_failures_of_a_removed_workload_are_forgotten_once_its_rollout_is_over() -> None:
+    held = mirror(service(), slice_of("10.0.0.1"), workload())
+    store(held, workload(image="app:2", complete=False, rolling=True), 1.0)
+    held.rollout_failures[ROLLOUT, "backend-v1", Result.REFUSED] += 1
+    held.apply(kube.Removed("deployments", *KEY), 2.0)
+    held.tick(3.0)
+    assert held.rollout_failures.total() == 1  # of dials that may still fail by it
+
+    held.tick(40.0)
+    held.tick(41.0)
+    assert list(held.rollout_failures) == []
 
 
 def test_what_is_remembered_is_bounded() -> None:

@@ -108,12 +108,118 @@ def test_a_silent_edge_is_in_doubt_until_somebody_there_has_answered_or_the_node
 
     assert paths.in_doubt(web)
     assert paths.witnesses(web) == [api]
-    meets(paths, api, CONNECTED, 101.0)
+    meets(paths, api, CONNECTED, 100.0)
     assert not paths.in_doubt(web)
     meets(paths, api, TIMEOUT, 102.0)
     assert paths.in_doubt(api)
-    assert dead(paths, 101.0 + QUIET) == {"b"}
+    assert dead(paths, 100.0 + QUIET) == {"b"}
     assert not paths.in_doubt(api)
+
+
+def test_an_edge_dialed_before_its_node_came_back_is_in_doubt_until_it_is_dialed_again() -> None:
+    web, api, db = (track(n, f"10.0.0.{i}") for i, n in enumerate(("web", "api", "db")))
+    paths = begun(web, api, db)
+    for held in (web, api, db):
+        meets(paths, held, TIMEOUT, 100.0)
+    assert dead(paths, 120.0) == {"b"}
+    assert list(paths.outrun()) == []
+
+    meets(paths, api, CONNECTED, 130.0)
+    assert dead(paths, 131.0) == set()
+    assert [paths.in_doubt(held) for held in (web, api, db)] == [True, False, True]
+    assert list(paths.outrun()) == [web, db]
+    web.sent = 132.0
+    assert list(paths.outrun()) == [db], "the one that is being dialed is not asked twice"
+    meets(paths, web, TIMEOUT, 132.0)
+    meets(paths, db, CONNECTED, 132.0)
+
+    assert not paths.in_doubt(web), "it is alone now"
+    assert list(paths.outrun()) == []
+    meets(paths, api, CONNECTED, 140.0)
+    assert not paths.in_doubt(web), "and stays so, whoever answers there"
+
+
+def test_one_more_dial_decides_where_others_on_the_node_answer_all_the_time() -> None:
+    web, api = track("web", "10.0.0.1"), track("api", "10.0.0.2")
+    paths = begun(web, api)
+    for held in (web, api):
+        meets(paths, held, TIMEOUT, 100.0)
+    meets(paths, api, CONNECTED, 130.0)
+    assert list(paths.outrun()) == [web]
+    meets(paths, web, TIMEOUT, 129.0)
+    assert paths.in_doubt(web), "this dial was under way before"
+    assert list(paths.outrun()) == [web]
+    meets(paths, api, CONNECTED, 133.0)
+    meets(paths, web, TIMEOUT, 131.0)
+
+    assert not paths.in_doubt(web)
+
+
+def test_an_edge_that_fails_while_others_there_answer_is_not_waited_for() -> None:
+    web, api = track("web", "10.0.0.1"), track("api", "10.0.0.2")
+    paths = begun(web, api)
+    for at in (100.0, 105.0, 110.0):
+        meets(paths, web, TIMEOUT, at)
+        meets(paths, api, CONNECTED, at + 1)
+        assert paths.in_doubt(web) is (at == 100.0)
+
+
+def test_what_was_heard_of_a_node_before_it_died_says_nothing_once_it_is_back() -> None:
+    web, api = track("web", "10.0.0.1"), track("api", "10.0.0.2")
+    paths = begun(web, api)
+    for at in (100.0, 105.0):
+        meets(paths, web, TIMEOUT, at)
+        meets(paths, api, CONNECTED, 101.0)
+    for at in (110.0, 120.0):
+        meets(paths, web, TIMEOUT, at)
+        meets(paths, api, TIMEOUT, at)
+    assert dead(paths, 130.0) == {"b"}
+    meets(paths, api, CONNECTED, 140.0)
+    assert dead(paths, 141.0) == set()
+
+    assert paths.in_doubt(web)
+
+
+def test_a_single_lost_dial_accuses_no_node() -> None:
+    tracks = [track(n, f"10.0.0.{i}") for i, n in enumerate(("web", "api"))]
+    paths = begun(*tracks)
+    for held in tracks:
+        held.outcome, held.dialed_at, held.level = TIMEOUT, 100.0, Level.SUSPECT
+        paths.met(held)
+
+    assert dead(paths, 200.0) == set()
+
+
+def test_in_a_single_run_nothing_is_asked_once_more() -> None:
+    web, api = track("web", "10.0.0.1"), track("api", "10.0.0.2")
+    paths = NodePaths(NODE, 0.0)
+    meets(paths, web, TIMEOUT, 100.0)
+    meets(paths, api, CONNECTED, 101.0)
+
+    assert not paths.in_doubt(web)
+    assert list(paths.outrun()) == []
+
+
+def test_a_pod_that_takes_over_an_edge_begins_its_silence_anew() -> None:
+    old, new, api = track("web", "10.0.0.1"), track("web", "10.0.0.1"), track("api", "10.0.0.2")
+    paths = begun(old, api)
+    meets(paths, old, TIMEOUT, 100.0)
+    meets(paths, api, CONNECTED, 101.0)
+    meets(paths, new, TIMEOUT, 110.0)
+
+    assert paths.in_doubt(new)
+
+
+def test_a_node_is_proven_by_its_first_answer_until_nothing_is_dialed_there() -> None:
+    web, api = track("web", "10.0.0.1"), track("api", "10.0.0.2", node="c")
+    paths = begun(web, api)
+    meets(paths, web, REFUSED, 100.0)
+    meets(paths, api, TIMEOUT, 100.0)
+    assert paths.proven == {NODE, "", "b"}
+    web.gone = True
+    list(paths.review(101.0))
+
+    assert paths.proven == {NODE, ""}
 
 
 def test_without_another_service_on_the_node_nothing_is_in_doubt() -> None:
@@ -180,6 +286,44 @@ def test_one_witness_a_service_and_not_more_than_a_few() -> None:
     tracks[1].gone = True
     paths.begun(fresh := track("fresh", "10.0.8.8"))
     assert fresh in paths.witnesses(tracks[0])
+
+
+def test_where_all_witnesses_went_one_that_was_too_many_takes_their_place() -> None:
+    tracks = [track(f"s{i}", f"10.0.0.{i}") for i in range(WITNESSES + 2)]
+    paths = begun(*tracks)
+    for held in tracks[:WITNESSES]:
+        held.gone = True
+    list(paths.review(100.0))
+    *_, first, second = tracks
+    meets(paths, first, CONNECTED, 101.0)
+
+    assert paths.witnesses(second) == [first]
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from("bcd"), st.integers(0, 3), st.sampled_from([CONNECTED, TIMEOUT, None])
+        )
+    )
+)
+def test_of_nodes_that_went_nothing_is_kept(steps: list[tuple[str, int, Outcome | None]]) -> None:
+    """Where spot instances come and go all day, their names never end."""
+    paths, tracks = begun(), dict[tuple[str, int], Track]()
+    for now, (node, i, outcome) in enumerate(steps, start=100):
+        held = tracks.get((node, i))
+        if held is None:
+            held = tracks[node, i] = track(f"s{i}", f"10.0.{i}.{ord(node)}", node=node)
+            paths.begun(held)
+        if outcome is None:
+            tracks.pop((node, i)).gone = True
+        else:
+            meets(paths, held, outcome, float(now))
+        list(paths.review(now + 0.5))
+        left = {node for node, _ in tracks}
+        assert paths.proven <= left | {NODE, ""}
+        for known in (paths._answered, paths._silent, paths._witnesses):
+            assert known.keys() <= left
 
 
 @given(

@@ -31,9 +31,18 @@ def test_a_node_has_a_zone_and_is_ready_and_stays() -> None:
     labels = {"topology.kubernetes.io/zone": "zone-a", "kubernetes.io/hostname": "node-a"}
     found = node(meta={"labels": labels})
 
-    assert found == Node("node-a", "zone-a")
+    assert found == Node("node-a", "zone-a", labels=tuple(sorted(labels.items())))
     assert found.namespace == ""
     assert doubtful(found) == ""
+
+
+def test_nodes_of_the_same_kind_share_their_labels() -> None:
+    large, other = (
+        node(meta={"name": name, "labels": {"node.kubernetes.io/instance-type": "large"}})
+        for name in ("a", "b")
+    )
+
+    assert large.labels[0] is other.labels[0]
 
 
 def test_what_is_not_kept_of_a_node_does_not_make_it_another_one() -> None:

@@ -164,6 +164,17 @@ def test_27_who_is_no_pod_or_unknown_is_left_out_only_where_everybody_is() -> No
     assert not out(ingress({"from": [{"ipBlock": {"cidr": "10.0.0.0/8"}}]}), prober=NOBODY)
 
 
+def test_27_who_is_on_its_nodes_network_is_let_in_by_blocks_and_for_everybody_alone() -> None:
+    host = PROBER._replace(pod=None, on_host=True)
+    ours = {"podSelector": {"matchLabels": {"app": "edgeprobe"}}, "namespaceSelector": {}}
+    block = {"ipBlock": {"cidr": "172.17.5.0/24"}}
+
+    assert out(ingress({"from": EVERY_POD}), prober=host)
+    assert out(ingress({"from": [ours]}), prober=host)
+    assert not out(ingress({"from": [ours, block]}), prober=host)
+    assert not out(ingress({}), prober=host)
+
+
 @pytest.mark.parametrize(
     "block", [{"cidr": "1.2.3"}, {}, {"cidr": "::/0", "except": ["010.0.0/8"]}]
 )

@@ -28,7 +28,7 @@ def test_18_a_probe_by_name_finds_the_port_of_that_name() -> None:
 def test_20_a_native_sidecars_ports_are_declared_and_auxiliary() -> None:
     side = Container("proxy", ports=(("http", 15001),), sidecar=True)
 
-    assert (Declared(15001, "containerPort http", True),) == declared([side])
+    assert (Declared(15001, "containerPort http", True, "proxy"),) == declared([side])
 
 
 @pytest.mark.parametrize("name", ["metrics", "http-metrics", "healthz", "admin", "pprof"])
@@ -60,7 +60,7 @@ def test_a_port_that_only_a_probe_names_is_auxiliary_beside_others() -> None:
 def test_a_port_declared_twice_counts_by_its_most_telling_source() -> None:
     app = Container("app", env=(("METRICS_PORT", "8080"), ("PORT", "8080")), ports=(("a", 8080),))
 
-    assert (Declared(8080, "env PORT=8080", False),) == declared([app])
+    assert (Declared(8080, "env PORT=8080", False, "app"),) == declared([app])
 
 
 def test_no_more_candidates_than_the_design_allows_and_the_auxiliary_last() -> None:

@@ -95,7 +95,7 @@ def test_what_explains_a_failure_is_told_with_the_seconds_between() -> None:
 
 def test_a_single_run_has_seen_no_change() -> None:
     story = Story(Config(NODE, once=True), answer=answers(at_10_0_0_1=REFUSED))
-    story.listed([service()], [slice_of("10.0.0.1")]).run(5)
+    story.listed([service()], [slice_of("10.0.0.1")]).confirmed(5)
 
     assert (told(story)["verdict"], told(story)["change"]) == ("not_listening", None)
 
@@ -117,7 +117,35 @@ def test_a_service_of_which_nothing_is_dialed_says_why() -> None:
 
     story.store(service(kind="ExternalName", ips=()))
     assert told(story)["summary"] == "nothing of it is dialed: external_name"
-    assert told(story)["verdict"] == "healthy"
+    assert (told(story)["verdict"], told(story)["on_purpose"]) == ("unknown", True)
+
+
+def test_a_service_scaled_to_zero_is_so_on_purpose() -> None:
+    story = Story().listed([service()], [slice_of()], [workload(replicas=0)]).run(40)
+    (shown,) = told(story)["ports"]
+
+    assert (shown["verdict"], shown["on_purpose"], shown["starting"]) == (
+        "no_endpoints",
+        True,
+        False,
+    )
+    assert told(story).items() >= {"verdict": "no_endpoints", "on_purpose": True}.items()
+
+
+def test_one_whose_first_pods_start_is_not_there_on_purpose_and_says_that_it_starts() -> None:
+    story = Story().listed([service()], [slice_of()], [workload(replicas=0)]).run(40)
+    story.store(workload(replicas=2))
+    story.run(5)
+    (shown,) = told(story)["ports"]
+    every = report.services(story.world, story.now, clock, "pod")
+
+    assert (shown["verdict"], shown["on_purpose"], shown["starting"]) == (
+        "no_endpoints",
+        False,
+        True,
+    )
+    assert told(story).items() >= {"on_purpose": False, "starting": True}.items()
+    assert every["verdict"] == "unknown"
 
 
 def test_an_unknown_service_is_a_key_error() -> None:

@@ -1,7 +1,11 @@
+from dataclasses import replace
+
 from probe.core import kube
 from probe.core.edges import Family, Kind, Scope
 from probe.core.health import State
+from probe.core.labels import Requirement
 from probe.core.nodes import Node
+from probe.core.placement import Placement
 from probe.core.results import Outcome
 from probe.core.rounds import Config, Dial
 from probe.core.survey import STEP, Survey, SurveyedPort
@@ -79,8 +83,18 @@ def test_an_excluded_edge_is_covered_when_it_was_dialed() -> None:
     assert survey.coverage == 1.0
 
 
+def test_cluster_ips_that_lead_nowhere_are_sampled_and_no_matter_of_coverage() -> None:
+    empty = [service(name=f"empty-{n}", ips=(f"10.97.0.{n + 1}",)) for n in range(200)]
+    story = Story().listed([service(), *empty], [slice_of("10.0.0.1")]).run(60)
+
+    assert surveyed(story).coverage == 1.0
+    story.now += 1000
+    assert surveyed(story).coverage == 0.0
+
+
 def test_a_world_without_edges_covers_all_of_them() -> None:
     assert surveyed(Story()).coverage == 1.0
+    assert surveyed(Story().listed([service()])).coverage == 1.0
 
 
 def test_invalid_addresses_count_where_we_may_look() -> None:
@@ -153,6 +167,22 @@ def told_of_daemons(*daemons: str, ready: bool = True) -> Story:
 def test_a_node_without_a_ready_daemon_is_named_unless_it_leaves() -> None:
     assert surveyed(told_of_daemons(NODE)).without_prober == ("node-b", "node-c")
     assert surveyed(told_of_daemons(NODE, "node-b", "node-c")).without_prober == ()
+
+
+def test_a_node_where_no_daemon_is_meant_to_run_misses_none() -> None:
+    story = told_of_daemons(NODE)
+    linux, windows = ((("os", name),) for name in ("linux", "windows"))
+    for name, labels in (("node-b", windows), ("node-c", linux)):
+        story.world.apply(kube.Stored("nodes", Node(name, labels=labels)), story.now)
+    assert surveyed(story).without_prober == ("node-b", "node-c")
+
+    place = Placement(selector=(Requirement("os", "In", ("linux",)),))
+    told = workload(namespace="edgeprobe", kind="DaemonSet")
+    story.store(replace(told, placement=place), workload(namespace="edgeprobe", name="other"))
+    assert surveyed(story).without_prober == ("node-c",)
+
+    story.store(replace(told, name="second"))  # of a release beside it, on all nodes
+    assert surveyed(story).without_prober == ("node-b", "node-c")
 
 
 def test_where_no_daemon_is_known_none_is_missing() -> None:

@@ -3,7 +3,9 @@ from typing import Any
 
 import pytest
 
+from probe.core.edges import Kind
 from probe.core.evidence import Candidate, Evidence
+from probe.core.losses import Lost
 from probe.core.results import Result
 from probe.core.verdicts import (
     FAILING,
@@ -14,53 +16,18 @@ from probe.core.verdicts import (
     Verdict,
     judge,
 )
-
-REFUSED, REJECTED, TIMEOUT = Result.REFUSED, Result.REJECTED, Result.TIMEOUT
-HEALTHY: dict[str, Any] = {
-    "target_port": "8081",
-    "usable": 2,
-    "expected": 2,
-    "dialed": 2,
-    "up": 2,
-    "vips": 1,
-    "vips_dialed": 1,
-}
-ALL_REFUSE = "targetPort 8081 is refused on 2 of 2 endpoints"
-ANSWER = "2 of 2 endpoints answer, the ClusterIP answers"
-ACCEPTS = Candidate(8080, accepted=2, dialed=2, eligible=True)
-NODE_B = "nothing on node b answers"
-ROWS: dict[Verdict, dict[str, Any]] = {
-    Verdict.PROBE_FAULT: {"local_faults": 1, "dialed": 0, "up": 0, "vips_dialed": 0},
-    Verdict.UNKNOWN: {"stale_seconds": 130.0},
-    Verdict.INVALID_TARGET: {"invalid": ("endpoint 0.0.0.0:80: zero",)},
-    Verdict.NODE_PATH: {
-        "cause": "node/b",
-        "shared": "nothing on node b answers",
-        "down": (TIMEOUT,),
-    },
-    Verdict.NO_ENDPOINTS: {"usable": 0},
-    Verdict.DRAIN_RACE: {"drain_failures": 3, "down": (), "removed_ago": 5.0},
-    Verdict.PORT_MISMATCH: {"down": (REFUSED, REFUSED), "up": 0, "candidates": (ACCEPTS,)},
-    Verdict.NOT_LISTENING: {"down": (REFUSED, REFUSED), "up": 0, "candidates": ()},
-    Verdict.DENIED: {"down": (REJECTED, REJECTED), "up": 0},
-    Verdict.BLACKHOLED: {"down": (TIMEOUT, Result.UNREACHABLE), "up": 0},
-    Verdict.ENDPOINT_DOWN: {"down": (REFUSED,), "up": 1},
-    Verdict.PROXY_STALE: {"down": (), "vip_down": (TIMEOUT,)},
-    Verdict.LOSSY: {"recent_dials": 60, "recent_retransmits": 3},
-    Verdict.MASKED: {"mesh": "istio"},
-    Verdict.HEALTHY: {},
-}
-
-
-def verdict(*rows: Verdict, **facts: Any) -> Verdict:
-    merged = dict(HEALTHY)
-    for row in rows:
-        merged |= ROWS[row]
-    return judge(Evidence(**(merged | facts))).verdict
-
-
-def summary(row: Verdict, **facts: Any) -> str:
-    return judge(Evidence(**(HEALTHY | ROWS[row] | facts))).summary
+from tests.core.judged import (
+    ACCEPTS,
+    ANSWER,
+    HEALTHY,
+    NODE_B,
+    REFUSED,
+    REJECTED,
+    ROWS,
+    TIMEOUT,
+    summary,
+    verdict,
+)
 
 
 @pytest.mark.parametrize("row", ROWS)
@@ -215,70 +182,6 @@ def test_port_mismatch_takes_all_dialed_endpoints_and_at_least_two_of_many() -> 
     assert Verdict.PORT_MISMATCH is verdict(Verdict.PORT_MISMATCH, **single)
 
 
-@pytest.mark.parametrize(
-    ("facts", "said"),
-    [
-        (
-            {"candidates": ()},
-            ALL_REFUSE + ", and the workload declares no other port",
-        ),
-        (
-            {"candidates": (Candidate(9, 0, 2, True),)},
-            ALL_REFUSE + " and none of the declared ports (9) accepts",
-        ),
-        (
-            {"candidates": (ACCEPTS, Candidate(9, 2, 2, True))},
-            ALL_REFUSE + "; declared ports 8080, 9 accept: which one is meant cannot be told",
-        ),
-        ({"candidates_pending": True}, ALL_REFUSE),
-    ],
-)
-def test_not_listening_says_what_its_candidates_said(facts: dict[str, Any], said: str) -> None:
-    assert said == summary(Verdict.NOT_LISTENING, **facts)
-
-
-@pytest.mark.parametrize(
-    ("facts", "said"),
-    [
-        (
-            {"stale_seconds": 130.4},
-            "dials fail, but the API server has been away for 130 s: the endpoints may have moved",
-        ),
-        ({"usable": 0, "new": True}, "a new Service whose endpoints have not been seen yet"),
-        ({"dialed": 0, "settling": 2}, "2 of 2 endpoints are new and not judged yet"),
-        ({"dialed": 1}, "1 of 2 endpoints dialed so far"),
-        ({"dialed": 1, "vips_dialed": 0}, "1 of 2 endpoints dialed so far, the ClusterIP not yet"),
-        (
-            {"expected": 0, "dialed": 0, "vips": 0, "undialed": 2},
-            "endpoints outside of what we may dial: all 2",
-        ),
-    ],
-)
-def test_unknown_says_what_is_missing(facts: dict[str, Any], said: str) -> None:
-    found = judge(Evidence(**(HEALTHY | facts)))
-
-    assert (Verdict.UNKNOWN, said) == (found.verdict, found.summary)
-
-
-@pytest.mark.parametrize(
-    ("facts", "said"),
-    [
-        ({"scaled_to_zero": True}, "no endpoints: its workload is scaled to zero"),
-        *(
-            (
-                {"has_selector": False, "unresolved": elsewhere},
-                "no endpoints: the Service has no selector, "
-                "and no EndpointSlice lists an address for this port",
-            )
-            for elsewhere in (False, True)
-        ),
-        ({}, "no usable endpoint: no pod that the selector matches is ready"),
-    ],
-)
-def test_1_no_endpoints_says_why(facts: dict[str, Any], said: str) -> None:
-    assert said == summary(Verdict.NO_ENDPOINTS, **facts)
-
-
 def test_2_no_endpoints_is_told_by_the_slices_whatever_the_dials_met() -> None:
     assert Verdict.NO_ENDPOINTS is verdict(Verdict.NO_ENDPOINTS, vip_down=(TIMEOUT,), vips=0)
 
@@ -298,90 +201,64 @@ def test_drain_race_needs_endpoints_in_use_that_all_answer() -> None:
     assert "3 dials failed while endpoints were being removed" in summary(Verdict.DRAIN_RACE)
 
 
-@pytest.mark.parametrize(
-    ("facts", "said"),
-    [
-        (
-            {"down": (REFUSED,), "details": ("10.0.0.1:80 refused",)},
-            "1 of 2 endpoints fail (1 refused): 10.0.0.1:80 refused",
-        ),
-        (
-            {"down": (), "vip_down": (TIMEOUT,), "up": 1},
-            "the ClusterIP fails (1 timeout), and 1 of 2 endpoints now and then",
-        ),
-        (
-            {"down": (), "vip_down": (TIMEOUT,), "up": 2, "elsewhere": 3},
-            "the ClusterIP fails (1 timeout); 3 of its 5 endpoints are not dialed from here",
-        ),
-        (
-            {
-                "down": (),
-                "vip_down": (REFUSED,),
-                "up": 0,
-                "expected": 0,
-                "dialed": 0,
-                "undialed": 2,
-            },
-            "the ClusterIP fails (1 refused); 2 of its 2 endpoints are not dialed from here",
-        ),
-    ],
-)
-def test_endpoint_down_names_what_fails(facts: dict[str, Any], said: str) -> None:
-    assert said == summary(Verdict.ENDPOINT_DOWN, **facts)
-
-
 def test_31_the_proxy_is_accused_only_when_every_endpoint_is_known_to_answer() -> None:
     assert Verdict.PROXY_STALE is verdict(Verdict.PROXY_STALE)
     assert Verdict.ENDPOINT_DOWN is verdict(Verdict.PROXY_STALE, up=1)
     assert Verdict.ENDPOINT_DOWN is verdict(Verdict.PROXY_STALE, elsewhere=1)
+    assert Verdict.PROXY_STALE is verdict(Verdict.PROXY_STALE, elsewhere=1, proxy="as others do")
+    assert Verdict.ENDPOINT_DOWN is verdict(
+        Verdict.PROXY_STALE, elsewhere=1, proxy="as others do", failing_new=1
+    )
+    assert Verdict.ENDPOINT_DOWN is verdict(
+        Verdict.PROXY_STALE, elsewhere=1, proxy="as others do", up=1
+    )
     assert summary(Verdict.PROXY_STALE).startswith(
         "2 of 2 endpoints answer, the ClusterIP does not (1 timeout)"
     )
 
 
-@pytest.mark.parametrize(
-    ("dials", "lost", "found"),
-    [
-        (60, 3, Verdict.LOSSY),
-        (61, 3, Verdict.HEALTHY),
-        (2, 2, Verdict.HEALTHY),
-        (0, 0, Verdict.HEALTHY),
-    ],
-)
-def test_33_lossy_from_three_lost_syns_and_one_connect_in_twenty(
-    dials: int, lost: int, found: Verdict
-) -> None:
-    assert found is verdict(recent_dials=dials, recent_retransmits=lost)
-
-
-def test_rows_that_count_results_say_each_of_them() -> None:
-    assert (
-        summary(Verdict.BLACKHOLED) == "2 of 2 endpoints do not answer (1 timeout, 1 unreachable)"
-    )
-    assert (
-        summary(Verdict.DENIED, details=("x",)) == "a reject rule answers for 2 of 2 endpoints: x"
-    )
-    assert (
-        summary(Verdict.LOSSY)
-        == "3 of 60 recent connects lost a SYN: packets are being dropped on the way"
-    )
-    assert summary(Verdict.INVALID_TARGET) == "endpoint 0.0.0.0:80: zero; it was not dialed"
+AT_VIP = Lost(Kind.SERVICE, 30, 4, 0, 1200.0)
 
 
 @pytest.mark.parametrize(
-    ("facts", "said"),
+    ("lost", "elsewhere", "said"),
     [
-        ({}, ANSWER),
-        ({"vips": 0}, "2 of 2 endpoints answer"),
         (
-            {"undialed": 1},
-            ANSWER + ", endpoints outside of what we may dial: 1",
+            Lost(Kind.ENDPOINT, 60, 3, 1, 240.0),
+            0,
+            "3 of 60 dials of the endpoints in 4 min never connected, 1 lost a SYN: "
+            "callers meet that as well",
         ),
-        ({"expected": 0, "dialed": 0, "up": 0, "vips": 0}, "nothing to dial here"),
+        (
+            AT_VIP,
+            0,
+            "4 of 30 dials of the ClusterIP in 20 min never connected, 0 lost a SYN: "
+            "kube-proxy's rules may hold an endpoint that is gone",
+        ),
+        (
+            AT_VIP,
+            8,
+            "4 of 30 dials of the ClusterIP in 20 min never connected, 0 lost a SYN; "
+            "8 of its 10 endpoints are not dialed from here",
+        ),
     ],
 )
-def test_healthy_says_what_answers(facts: dict[str, Any], said: str) -> None:
-    assert said == summary(Verdict.HEALTHY, **facts)
+def test_31_33_what_is_lost_is_told_with_what_it_may_be(
+    lost: Lost, elsewhere: int, said: str
+) -> None:
+    assert said == summary(Verdict.LOSSY, lossy=lost, elsewhere=elsewhere)
+
+
+@pytest.mark.parametrize("elsewhere", [0, 8])
+def test_31_a_cluster_ip_that_fails_now_and_then_is_down_once_it_has_not_connected_for_long(
+    elsewhere: int,
+) -> None:
+    rows, others = (Verdict.PROXY_STALE, Verdict.LOSSY), {"elsewhere": elsewhere}
+    down = verdict(Verdict.PROXY_STALE, **others)
+
+    assert down is verdict(*rows, lossy=AT_VIP, answered_ago=30.1, **others)
+    assert Verdict.LOSSY is verdict(*rows, lossy=AT_VIP, answered_ago=30.0, **others)
+    assert down is verdict(*rows, answered_ago=30.0, **others)
 
 
 def test_evidence_is_pending_while_dials_under_way_decide_it() -> None:

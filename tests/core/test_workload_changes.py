@@ -163,7 +163,7 @@ def test_what_is_created_or_deleted_is_scaled_from_or_to_nothing() -> None:
 
 def test_changes_tell_what_of_a_workload_they_touched() -> None:
     more, fewer = workload(replicas=3), workload(replicas=1)
-    ported = workload(Declared(9090, "containerPort 9090", False), image="app:2")
+    ported = workload(Declared(9090, "containerPort 9090", False, "app"), image="app:2")
 
     assert [c.aspects for c in told(workload(), more)] == [(Aspect.UP,)]
     assert [c.aspects for c in told(workload(), fewer)] == [(Aspect.DOWN,)]

@@ -62,8 +62,37 @@ def test_a_replica_set_that_is_not_a_deployments_is_a_workload_that_never_rolls(
     assert [d.port for d in found.declared] == [8080]
 
 
-def test_a_replica_set_of_a_deployment_or_without_pods_tells_nothing() -> None:
+def test_a_replica_set_of_a_deployment_tells_nothing() -> None:
     owner = [{"kind": "Deployment", "controller": True}]
 
     assert fact(kube.REPLICA_SETS, LISTENER, owner) == Owned("shop", "web")
-    assert fact(kube.REPLICA_SETS, LISTENER, replicas=0) == Owned("shop", "web")
+    assert fact(kube.REPLICA_SETS, LISTENER, owner, replicas=0) == Owned("shop", "web")
+
+
+def test_a_replica_set_without_pods_tells_that_alone() -> None:
+    env = [{"name": "BACKEND_URL", "value": "http://0:80"}]
+    pod = {"containers": [{"name": "app", "ports": [{"containerPort": 8080}], "env": env}]}
+    rollout = [{"kind": "Rollout", "controller": True}]
+    found, idle = (fact(kube.REPLICA_SETS, pod, rollout, replicas=n) for n in (1, 0))
+
+    assert isinstance(found, Workload)
+    assert isinstance(idle, Workload)
+    assert (found.idle, bool(found.declared), bool(found.invalid)) == (False, True, True)
+    assert (idle.idle, idle.declared, idle.invalid) == (True, (), ())
+
+
+@pytest.mark.parametrize(
+    ("containers", "application"),
+    [
+        ([], ""),
+        (["app", "redis"], "app"),
+        (["istio-proxy", "config-reloader", "app"], "app"),
+        (["node-exporter"], "node-exporter"),
+    ],
+)
+def test_the_application_is_the_first_container_that_is_no_well_known_sidecar(
+    containers: list[str], application: str
+) -> None:
+    pod = {"containers": [{"name": name} for name in containers]}
+
+    assert deployment(pod).application == application

@@ -163,16 +163,19 @@ def test_22_one_family_may_be_broken_alone() -> None:
     story.run(30)
 
     assert story.verdict() == "proxy_stale"
-    assert story.summary().startswith("2 of 2 endpoints answer, the ClusterIP does not (1 timeout)")
+    assert story.summary().startswith(
+        "2 of 2 endpoints answer, the IPv6 ClusterIP does not (1 timeout)"
+    )
 
 
-def test_22_a_family_without_endpoints_is_not_expected_to_connect() -> None:
+def test_22_a_family_without_endpoints_is_not_expected_to_connect_but_told() -> None:
     story = standing(
         slice_of("10.0.0.1"), answer=answers(at_fd00__10=REJECTED), of=service(ips=(VIP, VIP6))
     )
     story.run(60)
 
-    assert story.verdicts() == ["healthy"]
+    assert story.verdicts() == ["healthy", "endpoint_down"]
+    assert "the IPv6 ClusterIP has no endpoints" in story.summary()
 
 
 def test_31_a_cluster_ip_that_meets_one_bad_backend_is_that_backends_fault() -> None:
@@ -253,11 +256,11 @@ def test_a_service_that_went_while_it_aged_is_not_judged() -> None:
 
 
 def test_what_becomes_on_purpose_is_a_turn() -> None:
-    """Scaled to zero is information, and long after it was scaled up again it is none any more:
-    both are told."""
-    story = Story().listed([service()], [slice_of()], [workload(replicas=2)]).run(5)
+    """Scaled to zero is information, and once it was scaled up again and its deadline is over it
+    is none any more: both are told."""
+    story = Story().listed([service()], [slice_of()], [workload(replicas=2, deadline=30)]).run(5)
     for replicas in (0, 2):
-        story.store(workload(replicas=replicas))
+        story.store(workload(replicas=replicas, deadline=30))
         story.run(35)
 
     told = [(str(t.new.verdict), t.new.on_purpose) for t in story.turns]

@@ -323,7 +323,7 @@ class Machine(RuleBasedStateMachine):
             copies[here] = max(rivals, key=lambda e: (e.ready, e.serving, not e.terminating))
         if any(held.address in INVALID or barred(held) for held in copies.values()):
             found = set()  # behind the ClusterIP stand addresses that may not be dialed
-        return found | {e for e, held in copies.items() if self.dialed_here(held, e.dial_port)}
+        return found | {e for e, held in copies.items() if self.dialed_here(held, service)}
 
     def backends(self, service: Service, port: ServicePort) -> list[tuple[Endpoint, int]]:
         return [
@@ -336,12 +336,13 @@ class Machine(RuleBasedStateMachine):
             for held in slice_.endpoints
         ]
 
-    def dialed_here(self, held: Endpoint, number: int) -> bool:
+    def dialed_here(self, held: Endpoint, service: Service) -> bool:
+        """No Service here has so many endpoints that they fall into groups."""
         if held.address in INVALID or barred(held) or not (held.ready or held.terminating):
             return False
         sources = Cadence(INTERVAL, len(self.nodes)).sources
-        target = f"{held.address}:{number}"
-        return held.node == NODE or rank(NODE, self.nodes, target) < sources
+        shared = f"{service.namespace}/{service.name}"
+        return held.node == NODE or rank(NODE, self.nodes, shared) < sources
 
     def pod(self, of: Edge) -> object:
         record = self.world.mirror.services.get((of.key.namespace, of.key.service))

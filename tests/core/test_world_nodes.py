@@ -1,5 +1,7 @@
 """Nodes and proxies that fail, told to a World: one cause, and only those whom it concerns."""
 
+import pytest
+
 from probe.core import kube, wire
 from probe.core.edges import Kind, PortKey
 from probe.core.judging import Turn
@@ -83,6 +85,34 @@ def test_a_dead_node_is_one_cause_for_all_services_on_it() -> None:
     assert verdicts(story) == dict.fromkeys(SHOP, "healthy")
 
 
+@pytest.mark.parametrize("cut", [("node-b",), ("node-b", "node-c")], ids=["theirs", "ours"])
+@pytest.mark.parametrize("seconds", [12, 20, 70])
+def test_no_service_is_blamed_for_a_node_that_comes_back(
+    cut: tuple[str, ...], seconds: float
+) -> None:
+    """Until they are dialed again, its pods have been silent for longer than it has been back."""
+    story = shop("node-b", "node-c").run(15)
+    at = story.now
+    silence(story, *cut)
+    story.run(seconds)
+    silence(story)
+    story.run(2 * ROUND)
+
+    told = {str(turn.new.verdict) for turn in turns(story, at)}
+    assert told <= {"node_path", "healthy"}
+    assert verdicts(story) == dict.fromkeys(SHOP, "healthy")
+
+
+def test_a_pod_that_stays_silent_when_its_node_comes_back_is_its_own_trouble_soon() -> None:
+    story = shop("node-b").run(15)
+    silence(story, "node-b")
+    story.run(70)
+    silence(story, "node-b", but=(address("node-b", 1), address("node-b", 2)))
+    story.run(ROUND)
+
+    assert verdicts(story) == {"web": "blackholed", "api": "healthy", "db": "healthy"}
+
+
 def test_one_silent_service_on_a_node_is_its_own_trouble() -> None:
     story = shop("node-b", "node-c").run(15)
     silence(story, "node-b", but=(address("node-b", 1), address("node-b", 2)))
@@ -100,12 +130,23 @@ def test_when_no_other_node_answers_our_own_is_named() -> None:
     assert story.judged(key("web")).cause == f"node/{NODE}"
 
 
-def test_a_check_dials_once_and_still_tells_a_dead_node() -> None:
+def test_a_check_dials_twice_and_tells_a_dead_node() -> None:
     story = shop("node-b", "node-c", config=Config("", once=True))
     silence(story, "node-b")
-    story.run(2)
+    story.confirmed(2)
 
     assert verdicts(story) == dict.fromkeys(SHOP, "node_path")
+
+
+def test_a_laptop_that_reaches_no_node_is_told_so_and_no_node_is_named() -> None:
+    story = shop("node-b", "node-c", config=Config("laptop", once=True, on_node=False))
+    silence(story, "node-b", "node-c")
+    story.confirmed(2)
+
+    assert story.summary(key("web")).endswith(
+        "nothing on the 2 nodes answers us, outside of the cluster, for 3 Services"
+    )
+    assert story.judged(key("web")).cause == "node/"
 
 
 def test_36_a_node_that_is_not_ready_explains_a_single_silent_pod() -> None:

@@ -235,3 +235,23 @@ def test_44_who_rejects_is_told(offender: str) -> None:
 
     assert story.verdict() == "denied"
     assert f"ICMP 3/13 from {offender}" in story.summary()
+
+
+def test_what_a_late_proxy_gave_is_not_held_against_it_once_the_patience_is_over() -> None:
+    """Endpoints that come and go for longer than any proxy is waited for, and a ClusterIP that
+    failed once, in the midst of it: only what is dialed later tells of a proxy that is behind."""
+    pods = [f"10.0.0.{number}" for number in range(1, 9)]
+    story = standing(slice_of(*pods[:2]))
+    story.run(40)
+    for count in range(3, 7):
+        story.store(slice_of(*pods[:count]))
+        story.run(6)
+    story.answer = answers(**{AT_VIP: REFUSED})
+    story.store(slice_of(*pods[:7]))
+    story.run(4)
+    story.store(slice_of(*pods))
+    story.run(1)
+    story.answer = answers()
+    story.run(60)
+
+    assert story.verdicts() == ["healthy"]

@@ -1,5 +1,9 @@
 """Events between a dial and its outcome, our own faults, single runs, and many edges at once."""
 
+from dataclasses import replace
+
+import pytest
+
 from probe.core import kube
 from probe.core.edges import Kind, PortKey
 from probe.core.results import Outcome
@@ -14,6 +18,7 @@ from tests.core.facts import (
     Story,
     answers,
     endpoint,
+    leaving,
     port,
     service,
     slice_of,
@@ -51,6 +56,24 @@ def test_35_the_outcome_of_a_dial_to_an_endpoint_that_has_gone_accuses_nobody() 
 
     assert len(flying) == 2
     assert story.verdicts() == ["healthy"]
+
+
+@pytest.mark.parametrize("newest_first", [True, False])
+def test_35_a_pod_that_follows_another_at_its_nodes_address_settles(newest_first: bool) -> None:
+    """hostNetwork: both have one address for as long as the old one ends, in any order."""
+    others = ("10.0.0.2", "10.0.0.3")
+    story = standing(slice_of(endpoint("10.0.0.1", pod="old"), *others)).run(60)
+    new, old = endpoint("10.0.0.1", pod="new"), replace(leaving("10.0.0.1"), pod="old")
+    both = (new, old) if newest_first else (old, new)
+    story.answer = lambda dial, now: REFUSED if dial.edge.address == "10.0.0.1" else CONNECTED
+    story.store(slice_of(*both, *others))
+    story.run(20)
+    story.store(slice_of(new, *others))
+    story.run(5)
+    assert story.verdicts() == ["healthy"]
+
+    story.run(30)
+    assert story.verdict() == "endpoint_down"
 
 
 def test_35_an_address_taken_over_by_another_pod_starts_anew() -> None:
@@ -195,15 +218,15 @@ def test_a_large_service_is_judged_less_often_than_a_small_one() -> None:
     assert story.verdict() == "healthy"
 
 
-def test_a_single_run_dials_everything_once_and_confirms_nothing() -> None:
+def test_a_single_run_dials_nothing_again_by_itself() -> None:
     story = Story(Config(NODE, once=True), answer=answers(at_10_0_0_1=REFUSED))
     story.listed([service()], [slice_of("10.0.0.1")], [workload(DECLARED_8080)])
     dials = story.world.due(story.now, 1000)
     story.world.record([(d, story.answer(d, story.now)) for d in dials], story.now)
     story.world.judge(story.now)
-    assert story.verdict() == "not_listening"
+    assert story.verdict() == "unknown"
 
-    story.run(60)
+    story.run(20)
     assert len(story.dials) == 0
     assert not story.world.outstanding
 
@@ -214,9 +237,12 @@ def test_a_single_run_waits_for_the_candidates_that_its_dials_ask_for() -> None:
         [service(port(80, 8081))], [slice_of("10.0.0.1", number=8081)], [workload(DECLARED_8080)]
     )
     world = story.world
-    dials = world.due(story.now, 1000)
-    world.record([(d, REFUSED) for d in dials], story.now)
-    world.judge(story.now)
+    for _ in range(2):
+        world.confirm(story.now)
+        dials = world.due(story.now, 1000)
+        world.record([(d, REFUSED) for d in dials], story.now)
+        world.judge(story.now)
+        story.now += 0.05
     assert world.outstanding
 
     (candidate,) = world.due(story.now + 0.1, 1000)

@@ -35,7 +35,7 @@ def test_from_outside_of_the_cluster_a_local_traffic_policy_excuses_nothing() ->
     story = Story(
         Config("laptop", once=True, on_node=False), answer=answers(at_10_0_0_1=REFUSED)
     ).listed([service(local=True)], [slice_of("10.0.0.1")])
-    story.run(1)
+    story.confirmed(1)
 
     assert story.verdict() == "not_listening"
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
+from probe.core import kube
 from probe.core.edges import Kind, PortKey
 from probe.core.ledger import PROXY_SYNC
 from probe.core.results import Outcome
@@ -52,7 +53,7 @@ def test_a_workload_that_is_scaled_up_from_zero_gets_time_to_start() -> None:
     story.store(workload(replicas=1))
     story.run(10)
     assert alarms(story, at) == []
-    assert story.summary() == "no endpoints yet: its workload has just been scaled up from zero"
+    assert story.summary() == "no endpoints yet: the first pods of its workload are starting"
 
     story.store(slice_of(PODS[0]))
     story.run(10)
@@ -63,9 +64,11 @@ def test_a_workload_that_is_scaled_up_from_zero_gets_time_to_start() -> None:
 def test_a_workload_that_does_not_start_is_no_information_for_ever() -> None:
     story = standing(0)
     at = story.now
-    story.store(workload(replicas=1))
-    story.run(SETTLE + 2)
+    story.store(workload(replicas=1, deadline=90))
+    story.run(85)
+    assert alarms(story, at) == []
 
+    story.run(10)
     assert alarms(story, at) == ["no_endpoints"]
 
 
@@ -76,6 +79,82 @@ def test_a_workload_that_is_made_for_an_old_service_gets_the_same_time() -> None
     story.run(10)
 
     assert alarms(story, at) == []
+
+
+def test_a_new_workload_has_until_its_deadline_and_a_stuck_one_no_time_at_all() -> None:
+    story = Story().listed([service()], [], []).run(40)
+    at = story.now
+    story.store(workload(replicas=1, deadline=90))
+    story.run(85)
+    assert alarms(story, at) == []
+
+    story.store(workload(replicas=1, deadline=90, stuck=True))
+    story.run(2)
+    assert alarms(story, at) == ["no_endpoints"]
+
+
+def test_a_workload_that_had_a_pod_available_and_lost_it_is_an_outage() -> None:
+    story = standing(0)
+    at = story.now
+    story.store(workload(replicas=1))
+    story.run(5)
+    story.store(workload(replicas=1, available=True), slice_of(PODS[0]))
+    story.run(10)
+    assert story.verdict() == "healthy"
+
+    story.store(workload(replicas=1), slice_of(endpoint(PODS[0], ready=False)))
+    story.run(10)
+    assert alarms(story, at) == ["no_endpoints"]
+
+
+def test_a_new_workload_beside_one_that_lost_its_pods_does_not_excuse_it() -> None:
+    story = standing(2, *PODS)
+    at = story.now
+    story.store(workload(name="canary", replicas=1))
+    story.store(slice_of(*(endpoint(pod, ready=False) for pod in PODS)))
+    story.run(10)
+
+    assert alarms(story, at) == ["no_endpoints"]
+
+
+def test_a_workload_that_is_deleted_and_made_again_starts_anew() -> None:
+    story = standing(0)
+    story.store(workload(replicas=1, deadline=20))
+    story.remove(workload())
+    story.run(30)
+    at = story.now
+    story.store(workload(replicas=1, deadline=20))
+    story.run(15)
+
+    assert alarms(story, at) == []
+
+
+def test_a_first_rollout_that_began_before_us_is_no_outage() -> None:
+    fresh = workload(replicas=2, fresh=True)
+    story = Story().listed([service()], [slice_of()], [fresh]).run(90)
+    assert story.judged().on_purpose
+
+    story.store(workload(replicas=2, fresh=True, available=True))
+    story.store(workload(replicas=2, fresh=True))
+    story.run(2)
+    assert alarms(story, 0.0) == ["no_endpoints"]
+
+
+def test_a_daemon_set_that_fits_no_node_is_wanted_so_until_a_node_comes() -> None:
+    gone = workload(kind="DaemonSet", replicas=1, unplaced=True)
+    story = Story().listed([service()], [slice_of()])
+    story.world.apply(kube.Listed("daemonsets", (gone,)), story.now)
+    story.run(40)
+    assert story.summary() == "no endpoints: its DaemonSet fits no node"
+    assert alarms(story, 0.0) == []
+
+    at = story.now
+    story.store(workload(kind="DaemonSet", replicas=1, deadline=90))
+    story.run(85)
+    assert alarms(story, at) == []
+
+    story.run(10)
+    assert alarms(story, at) == ["no_endpoints"]
 
 
 def test_what_was_wanted_before_us_gets_none() -> None:

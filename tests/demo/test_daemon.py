@@ -23,6 +23,17 @@ async def test_it_stands_while_the_context_lasts_and_answers(tmp_path: Path) -> 
         assert process.returncode == 0
 
 
+async def test_the_settings_of_a_daemon_elsewhere_are_not_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in (("API_KEY", "secret"), ("namespaces", "shop"), ("CONFIG", "/none.yaml")):
+        monkeypatch.setenv(f"PROBE_{name}", value)
+    async with Cluster() as cluster:
+        cluster.write_kubeconfig(tmp_path / "kubeconfig")
+        async with Watched(tmp_path / "kubeconfig", linger=1) as daemon:
+            assert await daemon.services() == []
+
+
 async def test_one_that_cannot_start_fails_with_its_own_words(tmp_path: Path) -> None:
     with pytest.raises(
         DaemonFailed, match=r"the daemon ended: probe: kubeconfig .* does not exist"

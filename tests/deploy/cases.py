@@ -62,6 +62,7 @@ FROM_45S = "_x3 1x120"
 
 HEALTHY = f'edgeprobe_verdict{{node="node-1",{WEB},verdict="healthy"}}'
 SUCCEEDED = f'edgeprobe_edge_last_success_timestamp_seconds{{node="node-2",{WEB},kind="service"}}'
+SUCCEEDED_HERE = SUCCEEDED.replace("node-2", "node-1")
 ON_PURPOSE = f'edgeprobe_verdict{{node="node-1",{WEB},verdict="no_endpoints"}}'
 
 VERDICTS = (
@@ -98,12 +99,16 @@ VERDICTS = (
     ),
     Case(
         "EdgeprobeBlackholed",
-        {info("blackholed"): FROM_45S},
+        {info("blackholed"): FROM_45S, SUCCEEDED_HERE: "30x120"},
         HERE,
         f"{NAME}: no endpoint answers",
         f"{NAME} is blackholed, seen from node node-1: no endpoint answers. See which policy "
         "selects the pods: kubectl get networkpolicies -n demo-app",
-        ({HEALTHY: "1x120"},),
+        (
+            {HEALTHY: "1x120"},
+            {info("blackholed"): "1x120"},
+            {info("blackholed"): "1x120", SUCCEEDED: "30x120"},
+        ),
     ),
     Case(
         "EdgeprobeEndpointDown",
@@ -141,6 +146,28 @@ VERDICTS = (
         quiet_at=("16m",),
     ),
     Case(
+        "EdgeprobeNoAnswerYet",
+        {info("blackholed"): FROM_45S, SUCCEEDED: "30x120"},
+        HERE,
+        f"{NAME}: no endpoint answers, and none has answered there since the prober began",
+        f"{NAME} is blackholed, seen from node node-1: no endpoint answers, and none has answered "
+        "there since the prober began. A policy of a kind that probe does not read may leave it "
+        "out: see whether a CiliumNetworkPolicy, a NetworkPolicy or GlobalNetworkPolicy of Calico "
+        "or an AdminNetworkPolicy selects the pods. If it is meant to be so, annotate it "
+        'edgeprobe.dev/probe: "false"',
+        (
+            {HEALTHY: "1x120"},
+            {
+                info("blackholed"): "1x120",
+                info("blackholed", node="node-2"): "1x120",
+                SUCCEEDED: "30x120",
+            },
+        ),
+        before="15m",
+        at="16m",
+        quiet_at=("16m",),
+    ),
+    Case(
         "EdgeprobeNodePath",
         {
             info("node_path", cause="node/node-3"): FROM_45S,
@@ -170,11 +197,16 @@ VERDICTS = (
         "EdgeprobeLossyPath",
         {info("lossy"): FROM_45S, info("lossy", OTHER): FROM_45S},
         {},
-        "SYNs get lost on the way: callers see seconds of delay now and then",
+        "Dials fail now and then, or their SYNs get lost on the way",
         "The verdict lossy holds for 2 pairs of a node and a Service port, node node-1 (2), "
-        "Service demo-app/backend-v1 (1), Service shop/cart (1). Look for drops on those nodes' "
-        "interfaces and for a full conntrack table.",
-        ({HEALTHY: "1x120"}, {info("lossy"): "1x8 stale _x120"}),
+        "Service demo-app/backend-v1 (1), Service shop/cart (1). Callers meet failures, or seconds "
+        "of delay. Look for drops on those nodes' interfaces and for a full conntrack table; for "
+        "kube-proxy's rules where only ClusterIPs fail.",
+        (
+            {HEALTHY: "1x120"},
+            {info("lossy"): "1x8 stale _x120"},
+            {info("lossy"): "1x120", info("endpoint_down", node="node-2"): "1x120"},
+        ),
         before="5m30s",
         at="6m",
     ),
@@ -274,8 +306,8 @@ PROBER = (
         },
         {"node": "node-1"},
         "Node node-1: the prober itself could not dial",
-        "The prober on node node-1 lacks descriptors, source ports or memory, or a policy binds "
-        "its own pod (probe_fault, 2 times): it says nothing of the Services there.",
+        "The prober on node node-1 lacks descriptors, source ports, memory or a route, or a policy "
+        "binds its own pod (probe_fault, 2 times): it says nothing of the Services there.",
         ({dials("local_fault"): "0x3 1x120"}, {HEALTHY: "1x120"}),
         before="1m40s",
         at="2m",

@@ -12,12 +12,15 @@ import msgspec
 import pytest
 import yaml
 
+from deploy.alerts.__main__ import RUNBOOKS
 from deploy.manifests.__main__ import DEPLOY, OVERLAYS, VALUES, files
-from deploy.manifests.chart import CHART, documents, merged, render
+from deploy.manifests.chart import CHART, NOTES, documents, merged, render
+from deploy.manifests.templates import TemplateError
 from probe.core import wire
 from probe.core.labels import Labels
 from probe.core.policies import Prober, Target, leaving_out, network_policy, own_addresses
 from probe.settings import Settings
+from tests.running import KUBECTL
 
 HELM = shutil.which("helm")
 SET_BY_THE_CHART = {"api_key", "namespaces", "node_name", "peers", "vantage"}
@@ -162,6 +165,43 @@ def test_its_policy_admits_the_daemons_prometheus_and_the_api_servers(
 
     assert left_out_by == (() if admitted else ("edgeprobe",))
     assert made["spec"]["policyTypes"] == ["Ingress"]
+
+
+def test_a_policy_that_would_shut_the_api_servers_out_is_refused() -> None:
+    with pytest.raises(TemplateError, match=r"^networkPolicy\.apiServers is empty: name the CIDRs"):
+        documents({"networkPolicy": {"enabled": True}})
+
+
+@pytest.mark.parametrize("kinds", [("prometheusRule",), ("dashboards",)])
+def test_alerts_and_dashboards_lead_to_the_runbooks_that_are_set(kinds: tuple[str, ...]) -> None:
+    on: dict[str, Any] = {kind: {"enabled": True} for kind in kinds}
+    said = "set runbooks to where you put deploy/runbooks"
+    unset, made = render(on), render(on | {"runbooks": "https://wiki.example/probe/"})
+
+    assert any(RUNBOOKS in text for text in unset.values())
+    assert said in unset[NOTES]
+    assert not any(RUNBOOKS in text for text in made.values())
+    assert any("https://wiki.example/probe/drain_race.md" in text for text in made.values())
+    assert said not in made[NOTES]
+    assert said not in render()[NOTES]
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_an_image_is_named_in_the_overlay_that_is_applied(overlay: str, tmp_path: Path) -> None:
+    if KUBECTL is None:
+        pytest.skip("no kubectl in KUBEBUILDER_ASSETS")
+    shutil.copytree(DEPLOY, tmp_path / "deploy")
+    folder = tmp_path / "deploy" / "kustomize" / "overlays" / overlay
+    file = folder / "kustomization.yaml"
+    text = file.read_text()
+    file.write_text(text.replace("newName: edgeprobe", "newName: registry.example/ops/edgeprobe"))
+    made = subprocess.run(
+        [KUBECTL, "kustomize", str(folder)], capture_output=True, text=True, timeout=60, check=True
+    )
+    (found,) = (d for d in yaml.safe_load_all(made.stdout) if d["kind"] == "DaemonSet")
+
+    (container,) = found["spec"]["template"]["spec"]["containers"]
+    assert container["image"].startswith("registry.example/ops/edgeprobe:")
 
 
 def test_the_chart_takes_along_the_alerts_and_every_dashboard() -> None:

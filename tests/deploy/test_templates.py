@@ -18,6 +18,7 @@ def rendered(text: str, values: Any = None) -> str:
         ("a\n  {{- .Values.b }}\n", {"b": True}, "atrue\n"),
         ("a {{ .Values.b -}}  \n c", {"b": ""}, "a c"),
         ("a {{- /* no word of it */}} b", {}, "a b"),
+        ('{{ .Values.b | replace "x" "yz" }}', {"b": "x-x"}, "yz-yz"),
         ('{{ .Values.b | default "x" | quote }}', {"b": ""}, '"x"'),
         ('{{ printf "%s:%s" .Values.b (.Values.c | default "d") }}', {"b": "a", "c": ""}, "a:d"),
         ("{{ if .Values.b }}x{{ else if .Values.c }}y{{ else }}z{{ end }}", {"b": 0, "c": 1}, "y"),
@@ -49,6 +50,7 @@ def test_it_prints_what_go_prints(template: str, values: Any, expected: str) -> 
     ("template", "said"),
     [
         ("{{ .Values.b.c }}", ".Values.b.c: there is no b"),
+        ('{{ fail "b is missing" }}', "b is missing"),
         ("{{ nonsense 1 }}", "there is no function nonsense here"),
         ("{{ (.Values }}", "( without )"),
         ("{{ .Values .Values }}", "what is .Values?"),

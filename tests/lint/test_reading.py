@@ -96,6 +96,7 @@ def test_lines_are_right_with_any_line_ends() -> None:
     assert [d.position(("kind",)).line for d in documents(text)] == [4, 9]
 
 
+@pytest.mark.slow
 def test_too_much_ends_the_text() -> None:
     text = f"{SERVICE}---\n- [{'a,' * 2_000_000}]\n---\n{SERVICE}"
 

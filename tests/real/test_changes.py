@@ -15,6 +15,8 @@ from tests.running import Daemon, until
 pytestmark = [
     *(pytest.mark.slow, pytest.mark.real, pytest.mark.timeout(300)),
     pytest.mark.asyncio(loop_scope="module"),
+    # What is told here comes from the API server alone: the mode of kube-proxy has no part in it.
+    pytest.mark.parametrize("cluster", ["iptables"], indirect=True, scope="session"),
 ]
 
 SPACE = "changes"

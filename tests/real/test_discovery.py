@@ -35,10 +35,10 @@ VERDICTS = {
     "nowhere": "no_endpoints",
     "by-name": "no_endpoints",
     "manual": "unknown",
-    "external": "healthy",
-    "silent": "healthy",
-    "database": "healthy",
-    "portless": "healthy",
+    "external": "unknown",
+    "silent": "unknown",
+    "database": "unknown",
+    "portless": "unknown",
 }
 
 EVERYTHING = VERDICTS | {"kubernetes": "healthy"}
@@ -281,13 +281,19 @@ async def test_without_selector_and_address_there_is_nothing_to_send_to(shapes: 
     [
         ("external", "external_name"),
         ("silent", "opted_out"),
-        ("database", "blocks_hosts"),
         ("portless", "it has no ports"),
     ],
 )
 async def test_what_is_left_out_says_why(shapes: Shapes, name: str, reason: str) -> None:
     assert shapes.edges(name) == set()
     assert shapes.documents[name]["summary"] == f"nothing of it is dialed: {reason}"
+    assert shapes.documents[name]["on_purpose"]
+
+
+async def test_a_database_is_not_dialed_but_who_is_behind_it_is_told(shapes: Shapes) -> None:
+    assert shapes.edges("database") == set()
+    assert shapes.documents["database"]["summary"].endswith(", not dialed: blocks_hosts")
+    assert shapes.documents["database"]["on_purpose"]
 
 
 async def test_endpoints_without_a_pod_are_dialed_only_where_they_are_listed(

@@ -152,6 +152,8 @@ async def test_a_daemon_that_does_not_answer_is_named_beside_the_others(
 
     assert seen_by(found.document) == {"node1"}
     assert found.document["silent"] == {"node2": "no answer within 5 s"}
+    said = "; seen from 1 of 2 nodes: node1 (no answer from node2)"
+    assert found.document["summary"].endswith(said)
     assert "node node2 does not answer: no answer within 5 s" in found.err
 
 

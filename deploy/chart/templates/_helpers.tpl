@@ -2,6 +2,11 @@
 app.kubernetes.io/name: edgeprobe
 {{- end }}
 
+{{- /* Where alerts and dashboards lead. */}}
+{{- define "edgeprobe.runbooks" -}}
+{{ .Values.runbooks | default "https://url-to-be-set.invalid/runbooks" | trimSuffix "/" }}
+{{- end }}
+
 {{- /* What a namespace's objects may be asked. */}}
 {{- define "edgeprobe.rules" -}}
 - apiGroups: [""]

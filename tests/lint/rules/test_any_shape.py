@@ -4,6 +4,8 @@ import copy
 from collections.abc import Iterator
 from typing import Any
 
+import pytest
+
 from probe.lint.documents import of_value
 from probe.lint.manifests import Manifests
 from probe.lint.parsing import Parser
@@ -59,6 +61,7 @@ patchesStrategicMerge: [b.yaml]
 ODD: tuple[Any, ...] = (None, True, -1, 10**30, 1.5, "", "0", "\x00:0", [], {}, [None], {"a": [{}]})
 
 
+@pytest.mark.slow
 def test_no_value_anywhere_makes_a_rule_raise() -> None:
     values = [parsed.value for parsed in Parser().parse(TEXT)]
     assert len(_found(values)) > 10
