@@ -4,8 +4,9 @@ import asyncio
 import os
 import signal
 from collections import Counter
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
+from functools import partial
 
 import pytest
 from xdist.remote import Producer
@@ -35,6 +36,11 @@ CLUSTERS = ("tests/deployed/", "tests/real/")
 
 TIER = "tier"
 """What a test's report says of its tier, as a user property."""
+
+MEASURED = "measured"
+"""What a test has measured for people to read, as a user property of its report."""
+
+FIGURES: list[str] = []
 
 
 @dataclass
@@ -84,11 +90,19 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
             tier.skipped[_why(report).removeprefix("Skipped: ")] += 1
         elif report.when == "call" or (report.when == "setup" and report.failed):
             tier.ran += 1
+    if report.when == "call":
+        FIGURES.extend(str(said) for what, said in report.user_properties if what == MEASURED)
 
 
 def _why(report: pytest.TestReport) -> str:
     """The reason of a skip."""
     return report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+
+
+@pytest.fixture
+def measured(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
+    """Tells figures at the end of the run: what a process of xdist prints is seen by nobody."""
+    return partial(record_property, MEASURED)
 
 
 class SideBySide(LoadScopeScheduling):  # type: ignore[misc]  # it has no types
@@ -113,8 +127,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Generator[None]:
-    """Last of all, how many tests of each tier ran, and what the others missed."""
+    """Last of all what was measured, how many tests of each tier ran, what the others missed."""
     yield
+    if FIGURES:
+        terminalreporter.section(MEASURED)
+        for figures in FIGURES:
+            terminalreporter.write_line(figures)
     asked = [tier for tier in TIERS.values() if tier.ran or tier.skipped]
     if asked:
         terminalreporter.section("tiers")

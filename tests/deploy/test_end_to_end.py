@@ -2,6 +2,7 @@
 Alertmanager between."""
 
 import asyncio
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -35,7 +36,7 @@ FLAGS = (
 
 
 async def test_a_port_mismatch_is_notified_once_a_rollout_only_if_it_cost_something(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, measured: Callable[[str], None]
 ) -> None:
     async with Cluster() as cluster:
         _set_up(cluster)
@@ -54,7 +55,7 @@ async def test_a_port_mismatch_is_notified_once_a_rollout_only_if_it_cost_someth
             await _drain(cluster, "node-2")
             seen = 'sum(edgeprobe_dials_total{service="web",kind="service",phase="rollout"}) > 10'
             await until(lambda: stack.query(seen))
-            broken = await _mismatch(cluster, probe, stack, capsys)
+            broken = await _mismatch(cluster, probe, stack, measured)
             notified = [*stack.notified]
             await _oddities(cluster, stack)
             await _shown(stack, begun, broken)
@@ -98,7 +99,7 @@ async def _drain(cluster: Cluster, node: str) -> None:
 
 
 async def _mismatch(
-    cluster: Cluster, probe: Daemon, stack: Stack, capsys: pytest.CaptureFixture[str]
+    cluster: Cluster, probe: Daemon, stack: Stack, measured: Callable[[str], None]
 ) -> float:
     """Breaks, waits for the page, mends, waits for its end; prints how long each took. Returns a
     Unix time at which it was broken."""
@@ -113,11 +114,10 @@ async def _mismatch(
     cluster.apply(service("backend-v1"), manager="kubectl-patch")
     mended = clock()
     resolved = await _notified(stack, 3)
-    with capsys.disabled():
-        print(
-            f"\nport mismatch: verdict after {judged - broken:.1f} s, notified after "
-            f"{fired.at - broken:.1f} s; mended: resolved after {resolved.at - mended:.1f} s"
-        )
+    measured(
+        f"port mismatch: verdict after {judged - broken:.1f} s, notified after "
+        f"{fired.at - broken:.1f} s; mended: resolved after {resolved.at - mended:.1f} s"
+    )
 
     # The target's own labels would have overwritten these, but for honor_labels.
     assert (fired.labels["namespace"], fired.labels["service"]) == (NAMESPACE, "backend-v1")

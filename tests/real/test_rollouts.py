@@ -6,7 +6,7 @@ long a removal really took is read off the rules of both.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -144,24 +144,21 @@ async def test_every_failed_dial_carries_the_rollout_or_the_end_of_its_endpoint(
 
 @pytest.mark.parametrize("name", CARELESS)
 async def test_the_lag_is_that_of_each_nodes_kube_proxy(
-    rolled: Rolled, name: str, capsys: pytest.CaptureFixture[str]
+    rolled: Rolled, name: str, measured: Callable[[str], None]
 ) -> None:
     """Where a failure was met. It tells no more than there was, and with its error no less."""
-    lines = [
-        "",
-        "mode, node, Deployment: true lag, measured, its error, advised drain; failed dials",
-    ]
+    lines = ["mode, node, Deployment: true lag, measured, its error, advised drain; failed dials"]
     for node, daemon in rolled.daemons.items():
         least, most = rolled.truth.lag(node, rolled.old[name])
 
-        async def measured() -> Any:
+        async def caught_up() -> Any:
             """The rollout, once what failed last is laid to its removal."""
             found = await _change(daemon, name)  # noqa: B023
             lag, error = found["removal_lag_seconds"], found["removal_lag_error_seconds"]
             return found if lag is not None and lag + error >= least - HEARD else None  # noqa: B023
 
         frozen = node == rolled.frozen
-        found = await (until(measured, 60, every=EVERY) if frozen else _change(daemon, name))
+        found = await (until(caught_up, 60, every=EVERY) if frozen else _change(daemon, name))
         lag = found["removal_lag_seconds"]
         error, drain = found["removal_lag_error_seconds"], found["recommended_drain_seconds"]
         where = f"{rolled.truth.cluster.mode} {node} {name}"
@@ -170,8 +167,7 @@ async def test_the_lag_is_that_of_each_nodes_kube_proxy(
         assert least >= FROZEN or not frozen
         assert lag is None or 0 < lag <= most + HEARD
         assert bool(found["failed"]) or lag is None
-    with capsys.disabled():
-        print("\n".join(lines))
+    measured("\n".join(lines))
 
 
 async def test_the_rollout_tells_what_it_cost_and_which_drain_would_have_avoided_it(
