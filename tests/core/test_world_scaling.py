@@ -61,6 +61,23 @@ def test_a_workload_that_is_scaled_up_from_zero_gets_time_to_start() -> None:
     assert alarms(story, at) == []
 
 
+@pytest.mark.parametrize("behind", [0.3, 1.5])
+def test_a_first_pod_that_the_workload_tells_of_before_the_slices_is_no_outage(
+    behind: float,
+) -> None:
+    story = standing(0)
+    at = story.now
+    story.store(workload(replicas=1))
+    story.run(10)
+    story.store(workload(replicas=1, available=True))
+    story.run(behind)
+    story.store(workload(replicas=1, available=True), slice_of(PODS[0]))
+    story.run(10)
+
+    assert story.verdict() == "healthy"
+    assert alarms(story, at) == []
+
+
 def test_a_workload_that_does_not_start_is_no_information_for_ever() -> None:
     story = standing(0)
     at = story.now
@@ -136,7 +153,7 @@ def test_a_first_rollout_that_began_before_us_is_no_outage() -> None:
 
     story.store(workload(replicas=2, fresh=True, available=True))
     story.store(workload(replicas=2, fresh=True))
-    story.run(2)
+    story.run(4)
     assert alarms(story, 0.0) == ["no_endpoints"]
 
 
