@@ -9,12 +9,14 @@ from typing import Any
 
 import yaml
 
-from deploy.alerts.alerts import ALERTS, INHIBITIONS, INTERVAL, Alert, Inhibition
+from deploy.alerts.alert import INTERVAL, KEPT, Alert
+from deploy.alerts.alerts import ALERTS
+from deploy.alerts.inhibitions import INHIBITIONS, Inhibition
 
 RUNBOOKS = "https://url-to-be-set.invalid/runbooks"
 """Until somebody says where they can be read; RFC 2606 keeps .invalid from being anybody's."""
 
-HEAD = "# Written by `python -m deploy.alerts` from alerts.py: change it there.\n"
+HEAD = "# Written by `python -m deploy.alerts` from the modules beside it: change it there.\n"
 
 
 def files(runbooks: str = RUNBOOKS) -> dict[str, str]:
@@ -49,6 +51,7 @@ def _rule(alert: Alert, runbooks: str) -> dict[str, Any]:
         "alert": alert.name,
         "expr": alert.expr,
         "for": alert.hold,
+        "keep_firing_for": KEPT,
         "labels": {"severity": alert.severity},
         "annotations": {
             "summary": alert.summary,
@@ -59,11 +62,11 @@ def _rule(alert: Alert, runbooks: str) -> dict[str, Any]:
 
 
 def _inhibition(rule: Inhibition) -> dict[str, Any]:
-    found: dict[str, Any] = {
+    return {
         "source_matchers": [f'alertname =~ "{"|".join(rule.sources)}"'],
         "target_matchers": [f'alertname =~ "{"|".join(rule.targets)}"'],
+        "equal": list(rule.equal),
     }
-    return {**found, "equal": list(rule.equal)} if rule.equal else found
 
 
 class _Dumper(yaml.SafeDumper):

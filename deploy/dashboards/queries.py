@@ -24,10 +24,12 @@ def failed_share(by: str, selector: str, window: str = "$__rate_interval") -> st
 def failed_in_rollouts(by: str, selector: str) -> str:
     """Dials that failed during rollouts within the dashboard's time.
 
-    A counter begins with its first failure, which increase() would not see.
+    A counter begins with its first failure, which increase() would not see; after a gap in the
+    scrapes the count before it stands, and one that is lower now has begun anew.
     """
     name = f"edgeprobe_rollout_failed_dials_total{{{selector}}}"
-    return f"sum by ({by}) (clamp_min({name} - ({name} offset $__range or {name} * 0), 0))"
+    before = f"(last_over_time({name}[15m] offset $__range) or {name} * 0)"
+    return f"sum by ({by}) ({name} - {before} >= 0 or {name})"
 
 
 def or_none(query: str) -> str:

@@ -2,7 +2,7 @@
 
 deploy/probe.yaml is the chart with its own values and its namespace, but without a key for the API:
 who makes a Secret `edgeprobe` with `api-key` in it sets one. The base of deploy/kustomize is the
-same, file by file; its overlays' resources are what the chart makes with other values.
+same, file by file; its components' resources are what the chart makes with other values.
 """
 
 from collections.abc import Mapping
@@ -40,14 +40,15 @@ OVERLAYS: Mapping[str, Mapping[str, Any]] = {
     "namespaced": {"namespaces": ["default"]},
     "network-policy": {"networkPolicy": {"enabled": True, "apiServers": ["192.0.2.1/32"]}},
 }
-"""The values of the chart that make the same as an overlay; 192.0.2.1 is nobody's (RFC 5737)."""
+"""The values of the chart that make the same as an overlay, which is the base and the component of
+that name; 192.0.2.1 is nobody's (RFC 5737)."""
 
 RESOURCES = {
     "monitoring": ("podmonitor.yaml",),
     "namespaced": ("rbac.yaml",),
     "network-policy": ("networkpolicy.yaml",),
 }
-"""What of that an overlay takes as it is. What else it needs it says itself, as a patch would not
+"""What of that a component takes as it is. What else it needs it says itself, as a patch would not
 be found in the chart."""
 
 
@@ -62,10 +63,10 @@ def files() -> dict[str, str]:
         "kustomize/base/kustomization.yaml": f"{HEAD}resources:\n{names}",
         **{f"kustomize/base/{name}": HEAD + text for name, text in base.items()},
     }
-    for overlay, taken in RESOURCES.items():
-        made = render(merged(VALUES, OVERLAYS[overlay]))
+    for component, taken in RESOURCES.items():
+        made = render(merged(VALUES, OVERLAYS[component]))
         for name in taken:
-            found[f"kustomize/overlays/{overlay}/{name}"] = HEAD + _text(made[name])
+            found[f"kustomize/components/{component}/{name}"] = HEAD + _text(made[name])
     return found
 
 

@@ -34,7 +34,7 @@ def render(
     """Each template's text by its name, without those that come out empty. Raises TemplateError."""
     about = yaml.safe_load((chart / "Chart.yaml").read_text())
     root = {
-        "Values": merged(yaml.safe_load((chart / "values.yaml").read_text()), values or {}),
+        "Values": read(merged(yaml.safe_load((chart / "values.yaml").read_text()), values or {})),
         "Release": {"Namespace": namespace},
         "Chart": {"AppVersion": about["appVersion"]},
         "Files": Files(chart),
@@ -52,6 +52,15 @@ def documents(
     texts = render(values, namespace)
     found = (each for name in texts if name != NOTES for each in yaml.safe_load_all(texts[name]))
     return [each for each in found if each]
+
+
+def read(value: Any) -> Any:
+    """With each number a float, as Helm has what it reads from a file by way of JSON."""
+    if isinstance(value, Mapping):
+        return {key: read(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [read(each) for each in value]
+    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 NOTES = "NOTES.txt"

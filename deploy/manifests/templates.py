@@ -6,6 +6,7 @@ where Helm would print nothing. https://pkg.go.dev/text/template, https://helm.s
 """
 
 import base64
+import hashlib
 import json
 import posixpath
 import re
@@ -13,6 +14,7 @@ import secrets
 import string
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any, Never
 
 import yaml
@@ -205,7 +207,21 @@ def _fail(said: str) -> Never:
 
 
 def _printed(value: Any) -> str:
+    if isinstance(value, float):
+        return _number(value)
     return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _number(value: float) -> str:
+    """As %v does: from 1e+06 on with an exponent (strconv's ftoa.go, %e is used)."""
+    if not value or 1e-4 <= abs(value) < 1e6:
+        return _plain(value)
+    digits, exponent = f"{Decimal(repr(value)).normalize():e}".split("e")
+    return f"{digits}e{int(exponent):+03}"
+
+
+def _plain(value: float) -> str:
+    return f"{Decimal(repr(value)).normalize():f}"
 
 
 def _quoted(value: Any) -> str:
@@ -213,7 +229,16 @@ def _quoted(value: Any) -> str:
 
 
 def _to_yaml(value: Any) -> str:
-    return yaml.safe_dump(value, width=2**16, allow_unicode=True).strip("\n")
+    return yaml.safe_dump(_whole(value), width=2**16, allow_unicode=True).strip("\n")
+
+
+def _whole(value: Any) -> Any:
+    """With 1 for 1.0, as the JSON has it by way of which Helm writes YAML."""
+    if isinstance(value, Mapping):
+        return {key: _whole(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_whole(each) for each in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _indented(columns: int, text: str) -> str:
@@ -230,6 +255,8 @@ def _and(*values: Any) -> Any:
 
 ALPHANUMERIC = string.ascii_letters + string.digits
 
+KINDS = {"bool": bool, "float64": float, "string": str}
+
 CONSTANTS = {"true": True, "false": False}
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {
@@ -241,6 +268,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "fail": _fail,
     "index": lambda value, key: value[key],
     "join": lambda between, many: between.join(many),
+    "kindIs": lambda kind, value: type(value) is KINDS[kind],
     "lookup": lambda *_: {},  # as `helm template` does: there is no cluster
     "nindent": _indented,
     "not": lambda value: not value,
@@ -249,8 +277,11 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "quote": _quoted,
     "randAlphaNum": lambda count: "".join(secrets.choice(ALPHANUMERIC) for _ in range(count)),
     "replace": lambda old, new, text: text.replace(old, new),
+    "sha256sum": lambda text: hashlib.sha256(text.encode()).hexdigest(),
+    "toJson": lambda value: _plain(value) if isinstance(value, float) else json.dumps(value),
     "toYaml": _to_yaml,
     "trimSuffix": lambda end, text: text.removesuffix(end),
+    "trunc": lambda length, text: text[:length],
     "uniq": lambda many: list(dict.fromkeys(many)),
     "upper": str.upper,
 }

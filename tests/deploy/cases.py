@@ -1,69 +1,22 @@
 """What each alert is to say of which metrics, and of which it is to say nothing."""
 
-from dataclasses import dataclass
-
-Series = dict[str, str]
-"""Values at scrapes every 15 s, as promtool writes them, by series."""
-
-WEB = 'namespace="demo-app",service="backend-v1",port="8080"'
-OTHER = 'namespace="shop",service="cart",port="80"'
-HERE = {"namespace": "demo-app", "service": "backend-v1", "port": "8080"}
-NAME = "Service demo-app/backend-v1 port 8080"
-
-
-def info(
-    verdict: str, of: str = WEB, *, node: str = "node-1", candidate: str = "", cause: str = ""
-) -> str:
-    return (
-        f'edgeprobe_verdict_info{{node="{node}",{of},verdict="{verdict}",target_port="8081",'
-        f'candidate="{candidate}",cause="{cause}"}}'
-    )
-
-
-def dials(result: str, phase: str = "steady", kind: str = "service") -> str:
-    return (
-        f'edgeprobe_dials_total{{node="node-1",{WEB},kind="{kind}",family="ipv4",'
-        f'result="{result}",phase="{phase}"}}'
-    )
-
-
-def failed(node: str, result: str = "refused") -> str:
-    return (
-        f'edgeprobe_rollout_failed_dials_total{{node="{node}",namespace="demo-app",'
-        f'workload_kind="Deployment",workload="web",service="web",result="{result}"}}'
-    )
-
-
-def lag(node: str) -> Series:
-    name = "edgeprobe_endpoint_removal_lag_seconds"
-    of = f'{{node="{node}"}}'
-    return {f"{name}_sum{of}": "0x8 42x30", f"{name}_count{of}": "0x8 3x30"}
-
-
-@dataclass(frozen=True)
-class Case:
-    """`series` make the alert, and no other, fire by `at` and not yet at `before`; none of `quiet`
-    does so at `quiet_at`. All but the absence of any prober beside PRESENT."""
-
-    alert: str
-    series: Series
-    labels: dict[str, str]
-    summary: str
-    description: str
-    quiet: tuple[Series, ...]
-    before: str = "55s"
-    at: str = "1m15s"
-    present: bool = True
-    quiet_at: tuple[str, ...] = ("2m", "6m")
-
-
-FROM_45S = "_x3 1x120"
-"""Not there in the first three scrapes, and then always."""
-
-HEALTHY = f'edgeprobe_verdict{{node="node-1",{WEB},verdict="healthy"}}'
-SUCCEEDED = f'edgeprobe_edge_last_success_timestamp_seconds{{node="node-2",{WEB},kind="service"}}'
-SUCCEEDED_HERE = SUCCEEDED.replace("node-2", "node-1")
-ON_PURPOSE = f'edgeprobe_verdict{{node="node-1",{WEB},verdict="no_endpoints"}}'
+from tests.deploy.series import (
+    DRAINS,
+    FROM_45S,
+    HEALTHY,
+    HERE,
+    NAME,
+    ON_PURPOSE,
+    OTHER,
+    ROLLS,
+    SUCCEEDED,
+    SUCCEEDED_HERE,
+    Case,
+    dials,
+    failed,
+    info,
+    lag,
+)
 
 VERDICTS = (
     Case(
@@ -243,7 +196,8 @@ DIALS = (
             {dials("refused", "rollout"): "0+5x120"},
             {dials("refused", kind="candidate"): "0+5x120"},
             {dials("connected"): "0+5x120"},
-            {dials("refused"): "0+5x20", info("drain_race"): "1x20"},
+            {dials("refused"): "0+5x20", DRAINS: "1x20"},
+            {dials("refused"): "0+5x40", ON_PURPOSE: "1x40"},
         ),
         before="2m",
         at="3m",
@@ -251,10 +205,11 @@ DIALS = (
     Case(
         "EdgeprobeRolloutFailedDials",
         {
-            failed("node-1"): "_x3 1 3 3x40",
-            failed("node-2"): "_x3 1 1 1x40",
+            failed("node-1"): "_x43 1 3 3x40",
+            failed("node-2"): "200x43 201x40",
+            ROLLS: "_x42 1x4 0 0 stale",
             'edgeprobe_recommended_drain_seconds{node="node-1",namespace="demo-app",'
-            'workload_kind="Deployment",workload="web"}': "_x3 12x42",
+            'workload_kind="Deployment",workload="web"}': "_x43 12x42",
         },
         {"namespace": "demo-app", "workload_kind": "Deployment", "workload": "web"},
         "Deployment demo-app/web: dials failed while it rolled out",
@@ -263,13 +218,15 @@ DIALS = (
         "avoided it: lifecycle: {preStop: {sleep: {seconds: 12}}}",
         (
             {failed("node-1"): "4x120"},
+            {failed("node-1"): "4x4 stale 4x120", ROLLS: "_x45 1x120"},
             {
                 'edgeprobe_recommended_drain_seconds{node="node-1",namespace="demo-app",'
                 'workload_kind="Deployment",workload="web"}': "12x120"
             },
         ),
-        before="40s",
-        quiet_at=("10m30s",),
+        before="10m40s",
+        at="11m15s",
+        quiet_at=("2m", "11m20s"),
     ),
     Case(
         "EdgeprobeRemovalLagHigh",
@@ -388,5 +345,3 @@ PROBER = (
 )
 
 CASES = (*VERDICTS, *DIALS, *PROBER)
-PRESENT = {'edgeprobe_build_info{node="node-9",version="0.0.0",vantage="pod"}': "1x200"}
-"""Some prober that is there, where its absence is not the matter."""

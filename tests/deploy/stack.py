@@ -15,6 +15,7 @@ import aiohttp
 import yaml
 from aiohttp import web
 
+from deploy.alerts.alert import KEPT
 from tests.running import until
 
 ALERTS = Path(__file__).parents[2] / "deploy" / "alerts"
@@ -91,12 +92,12 @@ class Stack:
 @asynccontextmanager
 async def standing(target: int, folder: Path, *, scrape: str = "5s") -> AsyncIterator[Stack]:
     """Both with the shipped files, scraping the daemon on port `target` so often."""
-    prometheus, alertmanager = _free_port(), _free_port()
+    prometheus, alertmanager = free_port(), free_port()
     stack = Stack(f"http://{HERE}:{prometheus}")
     async with AsyncExitStack() as closing:
         hook = await closing.enter_async_context(_webhook(stack))
-        await closing.enter_async_context(_alertmanager(alertmanager, hook, folder))
-        config = _prometheus_config(alertmanager, target, scrape)
+        await closing.enter_async_context(alerting(alertmanager, hook, folder))
+        config = _prometheus_config(alertmanager, target, scrape, _rules(folder))
         await closing.enter_async_context(_prometheus(prometheus, config, folder))
         yield stack
 
@@ -115,7 +116,8 @@ async def _webhook(stack: Stack) -> AsyncIterator[int]:
 
 
 @asynccontextmanager
-async def _alertmanager(port: int, hook: int, folder: Path) -> AsyncIterator[None]:
+async def alerting(port: int, hook: int, folder: Path) -> AsyncIterator[None]:
+    """Alertmanager on that port, with what inhibits what; it tells the webhook on port `hook`."""
     assert ALERTMANAGER is not None
     config = {
         "route": {
@@ -139,11 +141,19 @@ async def _alertmanager(port: int, hook: int, folder: Path) -> AsyncIterator[Non
         yield
 
 
-def _prometheus_config(alertmanager: int, target: int, scrape: str) -> dict[str, Any]:
+def _rules(folder: Path) -> Path:
+    """The shipped rules, but for how long an alert outlives its end: nobody is to wait for it."""
+    path = folder / "rules.yaml"
+    text = (ALERTS / "rules.yaml").read_text()
+    path.write_text(text.replace(f"keep_firing_for: {KEPT}", "keep_firing_for: 10s"))
+    return path
+
+
+def _prometheus_config(alertmanager: int, target: int, scrape: str, rules: Path) -> dict[str, Any]:
     targets = {"targets": [f"{HERE}:{target}"], "labels": MONITOR}
     return {
         "global": {"scrape_interval": scrape, "evaluation_interval": "5s"},
-        "rule_files": [str(ALERTS / "rules.yaml")],
+        "rule_files": [str(rules)],
         "scrape_configs": [
             {"job_name": "edgeprobe", "honor_labels": True, "static_configs": [targets]}
         ],
@@ -208,7 +218,8 @@ def _said(log: Path) -> str:
     return log.read_text()
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Of 127.0.0.1, free a moment ago."""
     with socket.socket() as probe:
         probe.bind((HERE, 0))
         port: int = probe.getsockname()[1]

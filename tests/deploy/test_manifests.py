@@ -5,6 +5,8 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
+from functools import reduce
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +19,17 @@ from deploy.manifests.__main__ import DEPLOY, OVERLAYS, VALUES, files
 from deploy.manifests.chart import CHART, NOTES, documents, merged, render
 from deploy.manifests.templates import TemplateError
 from probe.core import wire
+from probe.core.kube import OPT_OUT
 from probe.core.labels import Labels
+from probe.core.placement import placement
 from probe.core.policies import Prober, Target, leaving_out, network_policy, own_addresses
 from probe.settings import Settings
 from tests.running import KUBECTL
 
 HELM = shutil.which("helm")
 SET_BY_THE_CHART = {"api_key", "namespaces", "node_name", "peers", "vantage"}
-OF_A_PERSON = {"context", "kubeconfig", "listen"}
-"""Settings of no use in a DaemonSet whose port is known to Services."""
+OF_A_PERSON = {"context", "kubeconfig"}
+"""Settings of no use in a DaemonSet."""
 
 
 def one(kind: str, values: Mapping[str, Any] | None = None) -> Any:
@@ -47,6 +51,10 @@ def test_the_files_are_those_that_the_generator_writes() -> None:
         assert (DEPLOY / name).read_text() == text, name
 
 
+def test_29_the_daemons_do_not_dial_themselves_through_their_own_service() -> None:
+    assert one("Service")["metadata"]["annotations"][OPT_OUT] == "false"
+
+
 def paths(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
     if isinstance(value, dict) and value:
         for key in value:
@@ -63,7 +71,8 @@ def test_the_schema_knows_the_values_and_only_those() -> None:
         part = schema["definitions"][part["$ref"].split("/")[-1]] if "$ref" in part else part
         return {*part.get("properties", ())}
 
-    assert known(schema) == {*values, "global"}
+    of_its_parent = {"enabled", "global"}  # set where it is a dependency
+    assert known(schema) == {*values} | of_its_parent
     for name, value in values.items():
         if inner := known(schema["properties"][name]):
             assert inner == {*value}, name
@@ -92,6 +101,47 @@ def test_settings_become_variables() -> None:
     assert (found["PROBE_INTERVAL"], found["PROBE_EVENTS"]) == ("5", "false")
     assert found["PROBE_CLOSE"] == "rst"
     assert "PROBE_VANTAGE" not in found
+
+
+def test_a_number_becomes_a_variable_that_a_daemon_reads() -> None:
+    """Helm has every number of a values file as a float, which Go prints as 1e+06."""
+    numbers = {"max_series": 1_000_000, "timeout": 2.5, "max_in_flight": 2000}
+    found = variables({"settings": numbers})
+
+    assert {name: found[f"PROBE_{name.upper()}"] for name in numbers} == {
+        "max_series": "1000000",
+        "timeout": "2.5",
+        "max_in_flight": "2000",
+    }
+
+
+def test_the_address_to_listen_on_may_be_set_and_its_port_may_not() -> None:
+    schema = json.loads((CHART / "values.schema.json").read_text())
+    admitted = schema["properties"]["settings"]["patternProperties"]["^listen$"]["pattern"]
+
+    assert variables({"settings": {"listen": "[::]:9797"}})["PROBE_LISTEN"] == "[::]:9797"
+    assert re.search(admitted, "[::]:9797")
+    assert not re.search(admitted, "[::]:9798")
+
+
+@pytest.mark.parametrize(
+    ("labels", "affinity", "admitted"),
+    [
+        ({}, {}, True),
+        ({"type": "gpu", "eks.amazonaws.com/compute-type": "ec2"}, {}, True),
+        ({"eks.amazonaws.com/compute-type": "fargate"}, {}, False),
+        ({"type": "virtual-kubelet"}, {}, False),
+        ({"type": "virtual-kubelet"}, {"affinity": None}, True),
+        ({"kubernetes.io/os": "windows"}, {}, False),
+    ],
+)
+def test_it_stays_off_nodes_that_run_no_daemonsets_unless_told_otherwise(
+    labels: dict[str, str], affinity: dict[str, Any], admitted: bool
+) -> None:
+    spec = msgspec.convert(pod(affinity), type=wire.PodSpec)
+    node = {"kubernetes.io/os": "linux", **labels}
+
+    assert placement(spec).admits("node-a", tuple(node.items())) is admitted
 
 
 def test_namespaces_take_a_role_in_each_and_in_its_own_and_nothing_for_the_cluster() -> None:
@@ -126,6 +176,19 @@ def test_the_key_is_made_taken_or_left_to_who_makes_the_secret() -> None:
         assert variables(values)["PROBE_API_KEY"] == {"secretKeyRef": expected}
     kinds = {d["kind"] for d in documents({"apiKey": {"existingSecret": "mine"}})}
     assert "Secret" not in kinds
+
+
+@pytest.mark.parametrize("other", [{}, {"apiKey": {"create": False}}])
+def test_pods_are_replaced_when_the_key_that_is_set_changes(other: dict[str, Any]) -> None:
+    def mark(key: Mapping[str, Any]) -> str | None:
+        template = one("DaemonSet", merged({"apiKey": key}, other))["spec"]["template"]
+        found: str | None = template["metadata"]["annotations"].get("checksum/api-key")
+        return found
+
+    first, same, second = (mark({"value": key}) for key in ("one", "one", "two"))
+    assert first == same
+    assert (first != second) == (not other)
+    assert mark({"value": "one", "existingSecret": "mine"}) is mark({}) is None
 
 
 def test_an_image_is_named_by_its_digest_or_else_by_its_tag() -> None:
@@ -167,6 +230,33 @@ def test_its_policy_admits_the_daemons_prometheus_and_the_api_servers(
     assert made["spec"]["policyTypes"] == ["Ingress"]
 
 
+def test_the_namespaces_of_prometheus_replace_the_one_that_is_named_by_default() -> None:
+    values = {"enabled": True, "apiServers": ["10.0.0.7/32"], "prometheus": [{"team": "obs"}]}
+    (rule,) = one("NetworkPolicy", {"networkPolicy": values})["spec"]["ingress"]
+    spaces = [each["namespaceSelector"] for each in rule["from"] if "namespaceSelector" in each]
+
+    assert spaces == [{"matchLabels": {"team": "obs"}}]
+
+
+def test_prometheus_is_spared_what_no_dashboard_and_no_alert_reads() -> None:
+    on: dict[str, Any] = {"podMonitor": {"enabled": True}}
+    (endpoint,) = one("PodMonitor", on)["spec"]["podMetricsEndpoints"]
+    (rule,) = endpoint["metricRelabelings"]
+    dropped = re.compile(rule["regex"])
+    queries = [*(path.read_text() for path in (DEPLOY / "dashboards").glob("*.json"))]
+    queries.append((DEPLOY / "alerts" / "rules.yaml").read_text())
+    read = [each for text in queries for each in re.findall(r"edgeprobe_edges{[^}]*}", text)]
+
+    assert (rule["sourceLabels"], rule["action"]) == (["__name__", "kind"], "drop")
+    assert dropped.fullmatch("edgeprobe_edges;service")
+    assert not dropped.fullmatch("edgeprobe_edges;endpoint")
+    assert read
+    assert all("kind=" in each and "endpoint" in each for each in read)
+    on["podMonitor"]["metricRelabelings"] = []
+    (whole,) = one("PodMonitor", on)["spec"]["podMetricsEndpoints"]
+    assert "metricRelabelings" not in whole
+
+
 def test_a_policy_that_would_shut_the_api_servers_out_is_refused() -> None:
     with pytest.raises(TemplateError, match=r"^networkPolicy\.apiServers is empty: name the CIDRs"):
         documents({"networkPolicy": {"enabled": True}})
@@ -202,6 +292,31 @@ def test_an_image_is_named_in_the_overlay_that_is_applied(overlay: str, tmp_path
 
     (container,) = found["spec"]["template"]["spec"]["containers"]
     assert container["image"].startswith("registry.example/ops/edgeprobe:")
+
+
+def test_all_components_together_make_what_the_chart_makes_of_all_their_values(
+    tmp_path: Path,
+) -> None:
+    if KUBECTL is None:
+        pytest.skip("no kubectl in KUBEBUILDER_ASSETS")
+    shutil.copytree(DEPLOY, tmp_path / "deploy")
+    folder = tmp_path / "deploy" / "kustomize" / "overlays" / "mine"
+    folder.mkdir()
+    components = [f"../../components/{name}" for name in OVERLAYS]
+    text = yaml.safe_dump({"resources": ["../../base"], "components": components})
+    (folder / "kustomization.yaml").write_text(text)
+    made = subprocess.run(
+        [KUBECTL, "kustomize", str(folder)], capture_output=True, text=True, timeout=60, check=True
+    )
+    found = by_name([each for each in yaml.safe_load_all(made.stdout) if each])
+    space = found.pop(("Namespace", "", "edgeprobe"))
+    wanted = by_name(documents(reduce(merged, OVERLAYS.values(), VALUES)))
+
+    assert space["metadata"]["labels"] == {"pod-security.kubernetes.io/enforce": "privileged"}
+    for each in (found, wanted):
+        daemons = each["DaemonSet", "edgeprobe", "edgeprobe"]
+        daemons["spec"]["template"]["spec"]["containers"][0]["env"].sort(key=itemgetter("name"))
+    assert found == wanted
 
 
 def test_the_chart_takes_along_the_alerts_and_every_dashboard() -> None:

@@ -25,12 +25,21 @@ EVERYTHING = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
 STRINGS = {"type": "object", "additionalProperties": {"type": "string"}}
 
 SELECTOR = {"type": "object", "properties": {"matchLabels": STRINGS}}
+RELABELING = {
+    "type": "object",
+    "properties": {
+        "sourceLabels": {"type": "array", "items": {"type": "string"}},
+        "regex": {"type": "string"},
+        "action": {"type": "string", "enum": ["drop", "keep"]},
+    },
+}
 ENDPOINT = {
     "type": "object",
     "properties": {
         "port": {"type": "string"},
         "interval": {"type": "string", "pattern": "^(0|(([0-9]+)h)?(([0-9]+)m)?(([0-9]+)s)?)$"},
         "honorLabels": {"type": "boolean"},
+        "metricRelabelings": {"type": "array", "items": RELABELING},
     },
 }
 RULE = {
@@ -41,6 +50,7 @@ RULE = {
         "annotations": STRINGS,
         "expr": {"type": "string"},
         "for": {"type": "string"},
+        "keep_firing_for": {"type": "string"},
         "labels": STRINGS,
     },
 }
@@ -161,7 +171,8 @@ async def test_the_chart_with_its_own_values_and_with_others_is_taken(
         "priorityClassName": "system-node-critical",
         "maxUnavailable": 1,
         "image": {"digest": "sha256:" + 64 * "0", "pullSecrets": ["registry"]},
-        "settings": {"interval": 5, "events": False},
+        "settings": {"interval": 5, "events": False, "max_series": 1_000_000},
+        "apiKey": {"value": "of our own"},
         "podLabels": {"team": "sre"},
         "podAnnotations": {"example.com/owner": "sre"},
     }

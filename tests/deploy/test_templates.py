@@ -39,6 +39,20 @@ def rendered(text: str, values: Any = None) -> str:
         ),
         ('{{ index .Values "a-b" | b64enc }}', {"a-b": "key"}, "a2V5"),
         ('{{ append .Values.b "x" | uniq | join "," }}', {"b": ["x", "y"]}, "x,y"),
+        ("{{ .Values.b }} {{ .Values.c }}", {"b": 1e6, "c": 100000.0}, "1e+06 100000"),
+        ("{{ .Values.b }} {{ .Values.c }}", {"b": 1234567.0, "c": 0.00001}, "1.234567e+06 1e-05"),
+        ("{{ .Values.b | toJson }} {{ toJson .Values.c }}", {"b": 1e6, "c": 0.5}, "1000000 0.5"),
+        (
+            '{{ kindIs "float64" .Values.b }} {{ kindIs "float64" .Values.c }}',
+            {"b": 1.0, "c": "1"},
+            "true false",
+        ),
+        (
+            "a:{{ toYaml .Values.b | nindent 2 }}",
+            {"b": {"c": [1e6, 0.5]}},
+            "a:\n  c:\n  - 1000000\n  - 0.5",
+        ),
+        ('{{ "edgeprobe" | sha256sum | trunc 4 }}', {}, "9a6a"),
         ('{{ define "d" }}[{{ .e }}]{{ end }}{{ include "d" .Values.b }}', {"b": {"e": 1}}, "[1]"),
     ],
 )

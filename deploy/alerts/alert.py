@@ -1,0 +1,56 @@
+"""What an alert is, and the words that many of them share."""
+
+from dataclasses import dataclass
+
+INTERVAL = "10s"
+"""Between two evaluations."""
+
+KEPT = "2m"
+"""For so long an alert goes on firing after its expression gives nothing: a scrape that failed, or
+a prober that restarts, is no recovery. Chosen: a prober's first verdicts stand within a minute. An
+API server that is away makes what fails unknown after two: so much more is outlived. Prometheus
+knows the word since 2.42."""
+
+CRITICAL, WARNING = "critical", "warning"
+
+CLUSTER = "cluster"
+
+OF_PORT = (CLUSTER, "namespace", "service", "port")
+"""The labels of a Service port, whatever the node that dials it."""
+
+PORT = ", ".join(OF_PORT)
+NODE = f"{CLUSTER}, node"
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """`hold` is for how long the expression must give something. `runbook` names the page: that of
+    the verdict, or of what ails the prober."""
+
+    name: str
+    severity: str
+    hold: str
+    runbook: str
+    expr: str
+    summary: str
+    description: str
+
+
+def queried(selector: str, values: str) -> str:
+    """A template's expression: the series of the selector, each %q filled in by a value."""
+    return f"printf `{selector}` {values} | query"
+
+
+def first(selector: str, values: str, by: str = "node") -> str:
+    """A template's expression: the first series by that label, each %q filled in by a value."""
+    return f"{queried(selector, values)} | sortByLabel `{by}` | first"
+
+
+OF_THE_PORT, THE_PORT = (
+    ",".join(f"{label}=%q" for label in OF_PORT),
+    " ".join(f"$labels.{label}" for label in OF_PORT),
+)
+"""A selector of the Service port that an alert is about, and what to fill in. A label that is not
+there selects series without it."""
+
+SERVICE = "Service {{ $labels.namespace }}/{{ $labels.service }} port {{ $labels.port }}"
