@@ -2,12 +2,9 @@
 
 import asyncio
 import json
-import os
 import re
 import signal
 import socket
-import sys
-import termios
 import time
 from contextlib import ExitStack
 from pathlib import Path
@@ -16,28 +13,11 @@ from xml.etree import ElementTree
 import pytest
 
 from tests.hostile import write_kubeconfig
-from tests.running import KUBECTL, environment, kubectl, probe, quiet, running, shell, until
+from tests.running import KUBECTL, kubectl, probe, quiet, running, shell, until
 
 pytestmark = pytest.mark.slow
 
 HERE = ("-n", "demo-app")
-
-
-async def typed(*arguments: str, columns: int, **env: str) -> list[str]:
-    """The lines that a terminal of that many columns shows of a command, without colours."""
-    master, terminal = os.openpty()
-    termios.tcsetwinsize(terminal, (24, columns))
-    try:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "probe", *arguments),
-            stdout=terminal,
-            env=environment(TERM="xterm", **env),
-        )
-        await process.wait()  # a screenful fits the kernel's buffer
-        return re.sub(r"\x1b\[[0-9;]*m", "", os.read(master, 2**16).decode()).splitlines()
-    finally:
-        os.close(terminal)
-        os.close(master)
 
 
 async def test_the_held_mismatch_is_found_and_named(held: Path) -> None:
@@ -155,52 +135,6 @@ async def test_a_namespace_without_services_cannot_be_called_healthy(
     assert (table.code, table.out, table.err) == (3, "", said)
     assert (document.code, document.err) == (3, said)
     assert document.document == {"services": [], "verdict": "unknown"}
-
-
-@pytest.mark.parametrize("columns", [80, 100, 140])
-async def test_a_terminal_shows_whole_what_a_verdict_is_read_off(columns: int, held: Path) -> None:
-    arguments = ("check", "svc", "backend-v1", *HERE, "--kubeconfig", str(held))
-    (port,) = (await probe(*arguments, "-o", "json")).document["ports"]
-
-    lines = await typed(*arguments, "-o", "wide", columns=columns)
-
-    start = next(i for i, line in enumerate(lines) if "ADDRESS" in line)
-    assert lines[start].split()[:3] == ["PORT", "KIND", "ADDRESS"]
-    rows = [line.split() for line in lines[start + 1 :]]
-    for row, edge in zip(rows, port["edges"], strict=False):
-        address = f"{edge['address']}:{edge['port']}"
-        assert row[:3] == [str(port["port"]), edge["kind"], address]
-        assert {edge["state"], edge["result"]} <= set(row)
-        assert edge["pod"] is None or row[3].endswith(edge["pod"][-5:])
-    assert columns < 140 or "node-1" in "".join(lines)
-
-
-@pytest.mark.parametrize("columns", [60, 80, 140])
-async def test_the_screen_of_a_mismatch_fits_a_terminal(columns: int, held: Path) -> None:
-    arguments = ("check", "svc", "backend-v1", *HERE, "--kubeconfig", str(held))
-
-    lines = await typed(*arguments, columns=columns)
-
-    told = " ".join(" ".join(lines).split())
-    assert len(lines) < 25
-    assert "targetPort 8081 is refused on 2 of 2 endpoints" in told
-    assert "by argocd-controller" in told
-    (command,) = [line for line in lines if "kubectl patch" in line]
-    assert command.endswith("'")
-    assert all(len(line) <= columns for line in lines if line != command)
-    for line in lines:
-        if "127.244." in line:
-            assert {"✗", "✓"} & set(line.split())
-            assert {"refused", "connected"} & set(line.split())
-
-
-async def test_a_terminal_that_is_not_utf_8_is_shown_other_signs(held: Path) -> None:
-    arguments = ("check", "svc", "backend-v1", *HERE, "--kubeconfig", str(held))
-
-    lines = await typed(*arguments, columns=60, PYTHONIOENCODING="ascii")
-
-    assert any(line.startswith("x port_mismatch  ") for line in lines)
-    assert len([line for line in lines if "x refused" in line]) == 3
 
 
 async def test_an_unknown_service_is_wrong_usage(held: Path) -> None:
