@@ -28,7 +28,7 @@ from probe.metrics import Metrics
 from probe.ondemand import OnDemand
 from probe.reflector import Connection
 from probe.reporting import Reporter
-from probe.server import Server
+from probe.server import ACCEPTED, CONNECTIONS_MAX, Server
 from probe.settings import Settings, parse_listen
 from probe.wallclock import WallClock
 
@@ -38,7 +38,8 @@ TICK = 0.02
 """Seconds between two looks at the schedule: one slot of its wheel."""
 
 ALIVE_SECONDS = 30.0
-"""Design: /livez fails when the scheduler has not ticked for this long."""
+"""/livez fails when the scheduler has not ticked for this long: a loop that was held up for a
+moment, however busy the node, is no reason to be restarted. Arbitrary."""
 
 DRAIN_SECONDS = 1.0
 """Seconds that dials in flight get at SIGTERM; all must be over within two."""
@@ -67,7 +68,8 @@ class Daemon:
         self._clock = WallClock(self._loop.time)
         self.world = World(settings.world(connection.allow_targets), now)
         self._dialer: Dialer[Dial] = Dialer(
-            seconds=settings.timeout, limit=affordable(settings.max_in_flight)
+            seconds=settings.timeout,
+            limit=affordable(settings.max_in_flight, CONNECTIONS_MAX + ACCEPTED),
         )
         self.discovery = Discovery(connection, settings.namespaces, self._apply)
         self._lookups = Lookups(connection, self._apply)

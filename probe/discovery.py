@@ -42,8 +42,9 @@ class Discovery:
             ]
             for resource in resources
         }
+        self._left_out: set[str] = set()
         self.statuses: Mapping[str, Combined] = {
-            name: Combined([reflector.status for reflector in parts])
+            name: Combined([reflector.status for reflector in parts], self._left_out)
             for name, parts in self._reflectors.items()
         }
         self._required = [r.name for r in resources if r.required]
@@ -58,7 +59,6 @@ class Discovery:
             for namespace in namespaces
         }
         self._denied_since: dict[str, float] = {}
-        self._left_out: set[str] = set()
 
     async def run(self) -> None:
         """Never returns; a reflector that ends has a bug and ends all."""
@@ -68,12 +68,13 @@ class Discovery:
             group.create_task(self._leave_out())
 
     def not_ready(self) -> list[str]:
-        """Why the required resources are not known yet, one sentence each."""
-        waiting = {name: self.statuses[name] for name in self._required}
+        """Why the required resources are not known yet, one sentence each. Namespaces that are left
+        out do not count: nobody waits for them."""
+        waiting = {name: self.statuses[name].waiting for name in self._required}
         return [
-            f"{name} are not listed yet" + (f": {status.error}" if status.error else "")
-            for name, status in waiting.items()
-            if not status.synced
+            f"{name} are not listed yet" + next((f": {p.error}" for p in parts if p.error), "")
+            for name, parts in waiting.items()
+            if parts
         ]
 
     @property
@@ -83,7 +84,7 @@ class Discovery:
         while a namespace that was left out comes back: its Services are there before its slices."""
         if any(not all(map(_denied, self._namespaces[left])) for left in self._left_out):
             return False
-        return all(found.synced or found.error for found in self.statuses.values())
+        return all(not found.waiting or found.error for found in self.statuses.values())
 
     def stale_seconds(self, now: float) -> float | None:
         """For how long a required resource has gone unheard; None while all are in touch.
@@ -91,7 +92,7 @@ class Discovery:
         ages = [
             now - contact
             for name in self._required
-            for contact in [self.statuses[name].out_of_touch_since(self._left_out)]
+            for contact in [self.statuses[name].out_of_touch_since]
             if contact is not None
         ]
         return max(ages, default=None)
@@ -139,14 +140,25 @@ def _in_touch(status: Status) -> bool:
 
 
 class Combined:
-    """The statuses of one resource over its namespaces, as one: the worst of them."""
+    """The statuses of one resource over its namespaces, as one: the worst of them. With some in
+    `left_out`, which changes, it is not synced; otherwise they do not count."""
 
-    def __init__(self, parts: list[Status]) -> None:
+    def __init__(self, parts: list[Status], left_out: Collection[str] = ()) -> None:
         self._parts = parts
+        self._left_out = left_out
+
+    @property
+    def _awaited(self) -> list[Status]:
+        return [part for part in self._parts if part.namespace not in self._left_out]
+
+    @property
+    def waiting(self) -> list[Status]:
+        """Those that have not been listed yet."""
+        return [part for part in self._awaited if not part.synced]
 
     @property
     def synced(self) -> bool:
-        return all(part.synced for part in self._parts)
+        return self._awaited == self._parts and not self.waiting
 
     @property
     def error(self) -> str | None:
@@ -154,16 +166,16 @@ class Combined:
 
     @property
     def last_contact_time(self) -> float | None:
-        known = [part.last_contact_at for part in self._parts]
+        known = [part.last_contact_at for part in self._awaited]
         return min((at.timestamp() for at in known if at is not None), default=None)
 
-    def out_of_touch_since(self, left_out: Collection[str] = ()) -> float | None:
-        """Monotonic time of the last contact, while there is an error; else None. Namespaces that
-        are `left_out` do not count."""
+    @property
+    def out_of_touch_since(self) -> float | None:
+        """Monotonic time of the last contact, while there is an error; else None."""
         since = [
             part.last_contact
-            for part in self._parts
-            if part.error and part.last_contact is not None and part.namespace not in left_out
+            for part in self._awaited
+            if part.error and part.last_contact is not None
         ]
         return min(since, default=None)
 

@@ -270,7 +270,7 @@ class _Moment(Collector):
         series.add_metric([node, "dropped"], self._series.dropped)
         missing = GaugeMetricFamily(
             "edgeprobe_prober_missing",
-            "1 for a node that is ready and has no daemon that is.",
+            "1 for a node that is ready, and on which a daemon belongs and none is ready.",
             labels=["node", "missing_node"],
         )
         for name in self._survey.without_prober[:MISSING_SHOWN]:

@@ -11,8 +11,7 @@ from http import HTTPStatus
 import aiohttp
 from yarl import URL
 
-from probe.server import KEY_HEADER
-from probe.told import Unreadable
+from probe.told import KEY_HEADER, Unreadable
 
 Take = Callable[[str, bytes], Awaitable[None]]
 """Gets an answer and the node that it comes from; raises Unreadable for what is none of ours."""
@@ -58,7 +57,13 @@ async def ask(
                 silent.append(node)
 
     async with (
-        aiohttp.ClientSession(headers=headers, timeout=limit, auto_decompress=False) as session,
+        # When much rolls out, all ask each other: nobody may stay connected once he is answered.
+        aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(force_close=True),
+            headers=headers,
+            timeout=limit,
+            auto_decompress=False,
+        ) as session,
         asyncio.TaskGroup() as group,
     ):
         for node, place in daemons.items():

@@ -17,16 +17,13 @@ from probe.core.kube import Resource
 from probe.core.meta import BadObject
 from probe.reflector import ApiError, Connection, Unreachable
 from probe.settings import Settings, SettingsError
-from probe.told import printable
+from probe.told import KEY_HEADER, printable
 
 SELECTOR = "app.kubernetes.io/name=edgeprobe"
 """The label of the daemons' pods in deploy/probe.yaml."""
 
 PORT = 9797
 """Where a daemon listens whose pod declares no port named http."""
-
-KEY_HEADER = "X-Edgeprobe-Key"
-"""As probe/server.py wants it, which would bring aiohttp's server along."""
 
 NEEDED = (
     "grant list on pods, and get and create on pods/proxy, there, or dial from here: --from here"

@@ -7,8 +7,10 @@ rate-limited; metrics and health are for the kubelet and Prometheus and are not.
 
 import asyncio
 import hmac
+import socket
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from functools import partial
 from math import inf, nan
 from typing import Any, Protocol
 
@@ -16,9 +18,11 @@ import msgspec
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from probe.connections import Room, make_room
 from probe.core.schedule import Budget
 from probe.negotiation import OPENMETRICS, TEXT, takes_gzip, takes_openmetrics
 from probe.timeslice import sliced
+from probe.told import KEY_HEADER
 
 API_RATE = 10.0
 """API requests per second: a person and a dashboard; arbitrary, far under what stalls a dial."""
@@ -29,11 +33,29 @@ READ_SECONDS = 60.0
 """Who has not read a whole answer after so long is cut off: Prometheus gives up after its
 scrape_timeout, 10 s by default and seldom above this."""
 
+QUIET_SECONDS = 12.0
+"""Who has sent no whole request for so long is let go. The kubelet and Prometheus send theirs as
+soon as they are connected; and no usual scrape_interval (10, 15, 30 s), lest a scrape on a kept
+connection meets its end."""
+
+CONNECTIONS_MAX, CLIENT_MAX = 512, 64
+"""Open at once, in all and of one client: the kubelet's probes, a few scrapers, the API server's
+proxy with API_BURST, and the other daemons, of which hundreds may ask at the same moment."""
+
+HEADERS_MAX, FIELD_MAX = 32, 2048
+"""Headers of a request and bytes of one. A scraper sends 8 short ones, a browser 20. A connection
+takes 8.5 KiB, and half a request 200 at most; by aiohttp's own 128 of 8 KiB 1.9 MiB (measured)."""
+
+BACKLOG, ACCEPTED = 128, 32
+"""Connections that wait in the kernel, and those that are accepted in one turn of the loop."""
+
+PAGES_MAX, ANSWERS_MAX = 8, 64
+"""Pages for Prometheus and answers of /api/v1 under way at once: two Prometheus and some agents;
+API_BURST. Who reads slowly holds his for READ_SECONDS."""
+
 GZIP_LEVEL = 1
 """A quarter of the time of zlib's default (2 ms per MB of metrics), for 29 % more to send
 (measured)."""
-
-KEY_HEADER = "X-Edgeprobe-Key"
 
 LINKED = (
     *("/metrics", "/livez", "/readyz"),
@@ -102,21 +124,36 @@ class Server:
         self._answers = answers
         self._key = api_key.encode()
         self._budget = Budget(API_RATE, API_BURST)
+        self._pages, self._answering = Room(PAGES_MAX), Room(ANSWERS_MAX)
         self._runner: web.AppRunner | None = None
+        self._listening: asyncio.Server | None = None
         self.port = 0
 
     async def start(self, host: str, port: int) -> None:
-        """Raises CannotListen."""
-        self._runner = web.AppRunner(self._application(), access_log=None, shutdown_timeout=0.5)
+        """An empty host is every address of both families. Raises CannotListen."""
+        self._runner = web.AppRunner(
+            self._application(),
+            access_log=None,
+            shutdown_timeout=0.5,
+            keepalive_timeout=QUIET_SECONDS,
+            max_headers=HEADERS_MAX,
+            max_field_size=FIELD_MAX,
+        )
         await self._runner.setup()
-        site = web.TCPSite(self._runner, host, port)
+        assert self._runner.server is not None  # there is one from setup() on
+        accept = partial(_accept, self._runner.server)
         try:
-            await site.start()
+            bound = _bound(host, port)
         except OSError as failed:
             raise CannotListen(failed.errno, failed.strerror or str(failed)) from failed
-        self.port = self._runner.addresses[0][1]
+        loop = asyncio.get_running_loop()
+        self._listening = await loop.create_server(accept, sock=bound, backlog=ACCEPTED)
+        bound.listen(BACKLOG)
+        self.port = bound.getsockname()[1]
 
     async def close(self) -> None:
+        if self._listening is not None:
+            self._listening.close()
         if self._runner is not None:
             await self._runner.cleanup()
 
@@ -175,7 +212,8 @@ class Server:
     async def _metrics(self, request: web.Request) -> web.StreamResponse:
         openmetrics = takes_openmetrics(request.headers.get("Accept", ""))
         page = self._answers.metrics(openmetrics=openmetrics)
-        return await _streamed(request, page, OPENMETRICS if openmetrics else TEXT, gzip=True)
+        content_type = OPENMETRICS if openmetrics else TEXT
+        return await _streamed(request, page, content_type, self._pages)
 
     def _services(self, request: web.Request) -> Json:
         return self._answers.services(request.query.get("namespace", ""))
@@ -208,14 +246,31 @@ class Server:
         self, answer: Callable[[web.Request], Json]
     ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         async def respond(request: web.Request) -> web.StreamResponse:
-            return await _streamed(
-                request, _taking_turns(_json_text(answer(request))), JSON, gzip=True
-            )
+            body = _taking_turns(_json_text(answer(request)))
+            return await _streamed(request, body, JSON, self._answering)
 
         return respond
 
 
 JSON = "application/json"
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    """One socket even for both families: port 0 is then one port too. Without IPv6 in the kernel
+    every address is every IPv4 address."""
+    if not host and socket.has_dualstack_ipv6():
+        return socket.create_server(("", port), family=socket.AF_INET6, dualstack_ipv6=True)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host, port), family=family)
+
+
+def _accept(server: web.Server, /) -> asyncio.Protocol:
+    """What speaks to a client that has just connected."""
+    connections = server.connections
+    if len(connections) > CLIENT_MAX:
+        held = (each.transport for each in connections if each.transport)
+        make_room(held, CONNECTIONS_MAX, CLIENT_MAX)
+    return server()
 
 
 def _named(request: web.Request) -> tuple[str, str]:
@@ -289,25 +344,26 @@ async def _taking_turns(pieces: Iterator[str]) -> AsyncIterator[bytes]:
 
 
 async def _streamed(
-    request: web.Request, body: AsyncIterator[bytes], content_type: str, *, gzip: bool = False
+    request: web.Request, body: AsyncIterator[bytes], content_type: str, room: Room
 ) -> web.StreamResponse:
-    """Sends the body as it comes about, no faster than it is read; with `gzip`, packed for those
-    who take that. Who goes away, or reads for longer than READ_SECONDS, is let go."""
+    """Sends the body as it comes about, no faster than it is read, packed for those who take gzip.
+    Who goes away, reads for longer than READ_SECONDS or holds too much of the room, is let go."""
     response = web.StreamResponse(headers={"Content-Type": content_type})
-    if request.method == "HEAD":
+    transport = request.transport
+    if request.method == "HEAD" or transport is None:
         return response
-    if gzip and takes_gzip(request.headers.get("Accept-Encoding", "")):
+    if takes_gzip(request.headers.get("Accept-Encoding", "")):
         response.headers["Content-Encoding"] = "gzip"
         body = _gzipped(body)
     try:
-        async with asyncio.timeout(READ_SECONDS):
-            await response.prepare(request)
-            async for part in body:
-                await response.write(part)
-            await response.write_eof()
+        with room.taken(transport):
+            async with asyncio.timeout(READ_SECONDS):
+                await response.prepare(request)
+                async for part in body:
+                    await response.write(part)
+                await response.write_eof()
     except TimeoutError:
-        if request.transport is not None:
-            request.transport.abort()
+        transport.abort()
     except ConnectionError:
         pass  # gone; aiohttp would log it as an error of ours
     return response

@@ -62,7 +62,11 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, extra="forbid", frozen=True)
 
-    listen: str = Field("0.0.0.0:9797", description="HOST:PORT for /metrics and the API.")
+    listen: str = Field(
+        ":9797",
+        description="HOST:PORT for /metrics and the API; without HOST every address, of IPv4 and "
+        "IPv6.",
+    )
     node_name: str = Field("", description="This node's name. Default: the host's name.")
     kubeconfig: str | None = Field(
         None,
@@ -185,6 +189,18 @@ class Settings(BaseSettings):
             ip_network(text)
         return value
 
+    @field_validator("api_key")
+    @classmethod
+    def _api_key(cls, value: str) -> str:
+        """Without the blanks around it, which no header keeps: `echo KEY | base64` leaves a line's
+        end in a Secret."""
+        key = value.strip()
+        if value and not key:
+            raise ValueError("must not be blank: leave it out if /api/v1 is to want no key")
+        if not key.isprintable():
+            raise ValueError("must be one line of text: a header holds nothing else")
+        return key
+
     @field_validator("peers")
     @classmethod
     def _peers(cls, value: str) -> str:
@@ -232,9 +248,10 @@ class Settings(BaseSettings):
 
 
 def parse_listen(text: str) -> tuple[str, int]:
-    """HOST and PORT to listen on; any local address is fine here, port 0 picks a free one."""
+    """HOST and PORT to listen on; any local address is fine here, none at all is every one of both
+    families, port 0 picks a free one."""
     host, colon, port = text.rpartition(":")
-    if not colon or not host or not port.isdecimal() or int(port) > 65535:
+    if not colon or not re.fullmatch(r"[0-9]{1,5}", port) or int(port) > 65535:
         raise ValueError(f"{text!r} is not HOST:PORT")
     return host.strip("[]"), int(port)
 
@@ -278,7 +295,9 @@ def _read(path: Path) -> dict[str, Any]:
     except OSError as failed:
         raise SettingsError(f"--config {path}: cannot be read: {failed.strerror}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as failed:
-        where = " ".join(str(failed).split())
+        # What the parser says of it quotes the file, and there may be a key in that.
+        mark = getattr(failed, "problem_mark", None)
+        where = f"see line {mark.line + 1}" if mark else "it holds what is no text"
         raise SettingsError(f"--config {path}: is not YAML: {where}") from None
     if found is None:
         return {}

@@ -20,6 +20,9 @@ from probe.core.verdicts import Verdict
 
 Json = dict[str, Any]
 
+KEY_HEADER = "X-Edgeprobe-Key"
+"""Where a daemon looks for the key that it may want (settings.api_key)."""
+
 Name = Annotated[str, Meta(pattern=r"\A[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\Z")]
 """A DNS-1123 label, as are the names of namespaces and Services. It becomes part of URLs."""
 

@@ -4,7 +4,8 @@ import asyncio
 import os
 import signal
 from collections import Counter
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -13,6 +14,7 @@ from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
 from tests.cluster.binaries import SIMPLE, WHOLE, find
+from tests.desk import Desk
 
 # pytest-asyncio asks for the current event loop; Python 3.11 would make one that nobody closes.
 asyncio.set_event_loop(None)
@@ -103,6 +105,19 @@ def _why(report: pytest.TestReport) -> str:
 def measured(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
     """Tells figures at the end of the run: what a process of xdist prints is seen by nobody."""
     return partial(record_property, MEASURED)
+
+
+@pytest.fixture
+def sockets() -> Iterator[ExitStack]:
+    """Closes what a test enters into it."""
+    with ExitStack() as stack:
+        yield stack
+
+
+@pytest.fixture
+def desk() -> Iterator[Desk]:
+    with Desk() as found:
+        yield found
 
 
 class SideBySide(LoadScopeScheduling):  # type: ignore[misc]  # it has no types

@@ -20,7 +20,7 @@ from probe.sandbox.apiserver import ApiServer
 from probe.sandbox.store import Store
 from probe.settings import Settings, load
 from probe.vantages import from_nodes
-from tests.core.test_merging import told
+from tests.core.documents import told
 
 CART = Selection("shop", "cart")
 HERE = "127.0.0.1"

@@ -5,7 +5,6 @@ import asyncio
 import inspect
 import json
 import os
-import shutil
 import signal
 import sys
 import time
@@ -19,17 +18,14 @@ from typing import Any
 import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.cluster.binaries import find
+
 ROOT = Path(__file__).parent.parent
 
 PATIENCE = 60.0
 """Seconds until a wait in a test is a failure: many times what a quiet machine takes."""
 
-KUBECTL = shutil.which(
-    "kubectl",
-    path=os.pathsep.join(
-        [os.environ.get("KUBEBUILDER_ASSETS", ""), "/usr/local/kubebuilder/bin", os.environ["PATH"]]
-    ),
-)
+KUBECTL = find("kubectl")
 
 
 @dataclass

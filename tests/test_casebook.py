@@ -17,7 +17,7 @@ from tests.core.facts import Story, slice_of
 from tests.core.facts import service as fact
 from tests.core.turning import CUT_OFF
 from tests.running import until
-from tests.test_daemon import WEB, Watched, standing, watching
+from tests.watched import WEB, Watched, standing, watching
 
 pytestmark = pytest.mark.slow
 

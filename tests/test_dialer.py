@@ -6,7 +6,7 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -25,18 +25,6 @@ from tests.desk import (
     results,
 )
 from tests.namespaces import inside, namespaces, sysctls
-
-
-@pytest.fixture
-def sockets() -> Iterator[ExitStack]:
-    with ExitStack() as stack:
-        yield stack
-
-
-@pytest.fixture
-def desk() -> Iterator[Desk]:
-    with Desk() as found:
-        yield found
 
 
 @pytest.mark.parametrize("address", LOOPBACKS)

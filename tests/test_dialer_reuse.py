@@ -4,7 +4,6 @@ import random
 import socket
 import time
 from collections import Counter
-from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -26,18 +25,6 @@ from tests.desk import (
     results,
 )
 from tests.namespaces import FAMILIES, firewall, inside, links, namespaces
-
-
-@pytest.fixture
-def sockets() -> Iterator[ExitStack]:
-    with ExitStack() as stack:
-        yield stack
-
-
-@pytest.fixture
-def desk() -> Iterator[Desk]:
-    with Desk() as found:
-        yield found
 
 
 def accepted(held: socket.socket) -> int:

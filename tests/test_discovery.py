@@ -40,9 +40,9 @@ def test_the_oldest_contact_counts_and_one_that_never_was_does_not_hide_it() -> 
 
 
 def test_out_of_touch_is_only_what_has_an_error() -> None:
-    assert Combined([WELL]).out_of_touch_since() is None
-    assert Combined([WELL, AWAY]).out_of_touch_since() == 10.0
-    assert Combined([WELL, AWAY]).out_of_touch_since({"b"}) is None
+    assert Combined([WELL]).out_of_touch_since is None
+    assert Combined([WELL, AWAY]).out_of_touch_since == 10.0
+    assert Combined([WELL, AWAY], {"b"}).out_of_touch_since is None
     assert Combined([WELL, AWAY]).error == "cannot be reached"
 
 
@@ -225,7 +225,9 @@ async def test_a_namespace_that_is_lastingly_denied_does_not_make_the_others_sta
         assert found.discovery.stale_seconds(LATER + 200) == LATER + 200 - NOW
 
 
-async def test_its_services_are_forgotten_and_its_contact_shows_its_age(tmp_path: Path) -> None:
+async def test_its_services_are_forgotten_and_its_contact_is_no_matter_any_more(
+    tmp_path: Path,
+) -> None:
     async with watched(tmp_path, "a", "b") as found:
         for name in "a", "b":
             held = facts.service(namespace=name)
@@ -234,10 +236,15 @@ async def test_its_services_are_forgotten_and_its_contact_shows_its_age(tmp_path
         for part in found.parts("b"):
             part.last_contact_at = OLD
         found.denied("b")
-        found.review(NOW, LATER)
+        services = found.discovery.statuses["services"]
+        found.review(NOW)
+        assert services.last_contact_time == OLD.timestamp()
+        assert services.synced
+        found.review(LATER)
 
         assert set(found.mirror.services) == {("a", "backend-v1")}
-        assert found.discovery.statuses["services"].last_contact_time == OLD.timestamp()
+        assert services.last_contact_time == NEW.timestamp()
+        assert not services.synced  # there is one that is not watched, for whoever looks
 
 
 async def test_one_that_was_never_seen_does_not_keep_the_others_from_being_judged(
@@ -250,14 +257,15 @@ async def test_one_that_was_never_seen_does_not_keep_the_others_from_being_judge
         found.denied("b")
         found.review(NOW, LATER - 2)
         assert not found.mirror.synced
-
-        found.review(LATER)
-        assert found.mirror.synced
-        assert found.answered()
         assert found.discovery.not_ready() == [
             "services are not listed yet: forbids us to list",
             "endpointslices are not listed yet: forbids us to list",
         ]
+
+        found.review(LATER)
+        assert found.mirror.synced
+        assert found.answered()
+        assert found.discovery.not_ready() == []
         assert not found.discovery.statuses["services"].synced
 
 
@@ -327,5 +335,5 @@ async def test_the_refusals_of_a_server_leave_a_namespace_out(
         )
 
     assert [e for e in events if isinstance(e, kube.Listed) and e.namespace == "b"] == EMPTY
-    assert len(discovery.not_ready()) == 2
+    assert discovery.not_ready() == []
     assert discovery.stale_seconds(asyncio.get_running_loop().time()) is None

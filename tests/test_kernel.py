@@ -8,7 +8,7 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -34,18 +34,6 @@ from tests.desk import (
     listener,
     listening,
 )
-
-
-@pytest.fixture
-def sockets() -> Iterator[ExitStack]:
-    with ExitStack() as stack:
-        yield stack
-
-
-@pytest.fixture
-def desk() -> Iterator[Desk]:
-    with Desk() as found:
-        yield found
 
 
 @pytest.mark.parametrize("address", LOOPBACKS)

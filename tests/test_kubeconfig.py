@@ -60,7 +60,10 @@ WRONG = {
     "CA file missing": (cluster(**{"certificate-authority": "ca.crt"}), "/ca.crt: mend it"),
     "CA no base64": (cluster(**{"certificate-authority-data": "abc"}), "is no base64: write it"),
     "CA no PEM": (cluster(**{"certificate-authority-data": "aGk="}), "are unusable"),
-    "SOCKS proxy": (cluster(**{"proxy-url": "socks5://h:1"}), "only HTTP proxies are supported"),
+    "SOCKS proxy": (
+        cluster(**{"proxy-url": "socks5://app:hunter2@h:1"}),
+        "asks for the proxy 'socks5://...@h:1': only HTTP proxies are supported",
+    ),
     "token file missing": (user(tokenFile="token"), "/token was not found: install it or mend"),
     "token of two lines": (user(token="a\nb"), "holds characters that no header may: renew it"),
     "no plugin": (user(exec={"apiVersion": EXEC, "command": "/no/aws"}), "/no/aws was not found"),

@@ -16,7 +16,7 @@ from probe.reflector import ApiError, ApiTrouble, Connection, Unreachable, conne
 from probe.sandbox.cluster import Cluster
 from probe.settings import load
 from tests.running import until
-from tests.test_daemon import watching
+from tests.watched import watching
 
 SETTINGS = load({"timeout": 0.5, "vantage": "local", "node_name": "here"})
 

@@ -13,7 +13,7 @@ from probe.sandbox.cluster import Cluster
 from probe.server import Busy
 from tests.core.facts import NODE, Story, endpoint, service, slice_of
 from tests.running import until
-from tests.test_daemon import WEB, Watched, standing, watching
+from tests.watched import WEB, Watched, standing, watching
 
 SELDOM = 12.0
 

@@ -9,8 +9,7 @@ import pytest
 from aiohttp import web
 
 from probe import peers
-from probe.server import KEY_HEADER
-from probe.told import Rollouts, read
+from probe.told import KEY_HEADER, Rollouts, read
 from tests.front import HERE, Answer, answering, hangs, says
 
 Json = dict[str, Any]

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from probe import podproxy, server
 from probe.settings import SettingsError, load
+from probe.told import KEY_HEADER
 from tests.front import answering, document, front, says
 
 
@@ -27,7 +27,7 @@ async def test_the_key_goes_to_the_namespace_of_the_settings_only(tmp_path: Path
     keys = []
 
     async def listening(request: web.Request) -> web.Response:
-        keys.append(request.headers.get("X-Edgeprobe-Key"))
+        keys.append(request.headers.get(KEY_HEADER))
         return web.json_response(document("a"))
 
     async with front(tmp_path) as ahead, answering(listening) as port:
@@ -68,7 +68,3 @@ async def test_a_pod_that_is_on_no_node_yet_goes_by_its_own_name(tmp_path: Path)
         asked = await ahead.ask()
 
     assert (asked.nodes, asked.silent) == (["a"], {"edgeprobe-": "its pod edgeprobe- is Pending"})
-
-
-def test_the_key_is_in_the_header_that_a_daemon_looks_at() -> None:
-    assert podproxy.KEY_HEADER == server.KEY_HEADER

@@ -18,7 +18,7 @@ from probe.reporting import BURST
 from tests.front import HERE, Answer, says
 from tests.running import until
 from tests.telling import Json, clock, daemon_of, named, reporting_with, rollout
-from tests.test_daemon import standing, watching
+from tests.watched import standing, watching
 
 
 async def test_one_node_alone_tells_at_once(
@@ -319,7 +319,7 @@ async def test_two_daemons_see_a_rollout_and_one_tells_what_both_saw(
         daemons = []
         for node in "ab":
             (tmp_path / node).mkdir()
-            settings = {"node_name": node, "peers": "demo-app/daemons", "api_key": "secret"}
+            settings = {"node_name": node, "peers": "demo-app/daemons", "api_key": "secret\n"}
             watched = await stack.enter_async_context(
                 watching(cluster, tmp_path / node, events=True, **settings)
             )

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.test_server import Fixed, asked, serving
+from tests.serving import Fixed, asked, serving
 
 
 @pytest.mark.parametrize("path", ["/api/v1/changes", "/api/v1/incidents", "/api/v1/rollouts"])

@@ -30,10 +30,10 @@ def refusal(flags: dict[str, Any] | None = None, config: Path | None = None) -> 
     return str(refused.value)
 
 
-def test_the_defaults_are_those_of_the_design() -> None:
+def test_the_defaults_are_those_that_scripts_and_the_readme_rely_on() -> None:
     found = load({})
 
-    assert (found.listen, found.interval, found.timeout) == ("0.0.0.0:9797", 10.0, 4.0)
+    assert (found.listen, found.interval, found.timeout) == (":9797", 10.0, 4.0)
     assert found.namespaces == ()
     assert found.node
 
@@ -98,7 +98,7 @@ def test_lists_are_separated_by_commas_and_are_lists_in_the_file(
         ({"deny_namespaces": "a" * 64}, f"--deny-namespaces: '{'a' * 64}' can be no namespace"),
         ({"deny_namespaces": "a/b"}, "--deny-namespaces: 'a/b' can be no namespace"),
         ({"listen": "9797"}, "--listen: '9797' is not HOST:PORT"),
-        ({"listen": ":9797"}, "--listen: "),
+        ({"listen": ":x"}, "--listen: ':x' is not HOST:PORT"),
         ({"listen": "0.0.0.0:65536"}, "--listen: "),
         ({"listen": "0.0.0.0:²"}, "--listen: '0.0.0.0:²' is not HOST:PORT"),
         ({"allow_targets": "10.0.0.1/8"}, "--allow-targets: 10.0.0.1/8 has host bits set"),
@@ -208,8 +208,9 @@ def test_an_unknown_key_in_the_file_is_refused(config: Path) -> None:
     ("text", "said"),
     [
         (b"[a, b]", "must hold a mapping of settings to values"),
-        (b"a: [", "is not YAML: "),
-        (b"\xff\xfe\x00", "is not YAML: "),
+        (b"a: [", "is not YAML: see line 1"),
+        (b'interval: 1\napi_key: "hunter2', "is not YAML: see line 2"),
+        (b"\xff\xfe\x00", "is not YAML: it holds what is no text"),
     ],
 )
 def test_a_file_that_cannot_be_understood_is_refused(config: Path, text: bytes, said: str) -> None:
@@ -218,6 +219,7 @@ def test_a_file_that_cannot_be_understood_is_refused(config: Path, text: bytes, 
 
     assert found.startswith(f"--config {config}: {said}")
     assert "\n" not in found
+    assert "hunter2" not in found
 
 
 def test_a_file_that_cannot_be_read_is_refused(config: Path) -> None:
@@ -230,6 +232,7 @@ def test_a_file_that_cannot_be_read_is_refused(config: Path) -> None:
         ("0.0.0.0:9797", ("0.0.0.0", 9797)),
         ("[::]:80", ("::", 80)),
         ("host:0", ("host", 0)),
+        (":9797", ("", 9797)),
     ],
 )
 def test_where_to_listen(text: str, found: tuple[str, int]) -> None:
@@ -302,3 +305,16 @@ def test_the_daemon_s_own_service_is_not_dialed_as_it_is_deployed() -> None:
 
     assert own["metadata"]["annotations"] == {OPT_OUT: "false"}
     assert f"{own['metadata']['namespace']}/{own['metadata']['name']}" == load({}).peers
+
+
+def test_a_key_loses_the_blanks_that_no_header_keeps() -> None:
+    assert load({"api_key": " secret\n"}).api_key == "secret"
+    assert load({"api_key": ""}).api_key == ""
+
+
+@pytest.mark.parametrize("key", ["sec\nret", "sec\x00ret", "sec\udcffret", "\n"])
+def test_a_key_that_no_header_holds_is_refused_and_not_shown(key: str) -> None:
+    with pytest.raises(SettingsError, match="--api-key: must ") as refused:
+        load({"api_key": key})
+
+    assert "sec" not in str(refused.value)

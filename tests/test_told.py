@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from probe.core import rollout_reports
 from probe.told import Document, Gathered, Incident, Rollouts, Unreadable, read, records
-from tests.core.test_rollout_reports import WEB, rollout
-from tests.core.test_rollout_reports import told as record
+from tests.core.records import WEB, rollout
+from tests.core.records import told as record
 from tests.front import document, edge
 
 FINE = document("a")
@@ -43,7 +43,7 @@ INCIDENT = {
 }
 
 
-LATER = ("spec", "change", "seconds_before")
+LATER = ("spec", "on_purpose", "starting", "skipped", "change", "seconds_before")
 """What older daemons do not tell."""
 
 

@@ -3,8 +3,7 @@ stand-ins that answer as no daemon of ours would."""
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
 
@@ -17,28 +16,11 @@ from probe.check import BadSelector, NotFound, Selection
 from probe.core.merging import Json, merged
 from probe.demo.manifests import deployment, namespace, service
 from probe.reflector import ApiError, Unreachable
-from probe.sandbox.cluster import Cluster
 from probe.vantages import NoDaemons, incidents_from_nodes
-from tests.core.test_merging import change, told
-from tests.front import CART, Answer, Front, answering, document, edge, front, hangs, says
+from tests.core.documents import change, told
+from tests.front import CART, Answer, answering, document, edge, front, hangs, says
 from tests.running import until
-from tests.test_daemon import WEB, Watched, standing, watching
-
-
-@asynccontextmanager
-async def two_daemons(cluster: Cluster, folder: Path) -> AsyncIterator[tuple[Front, list[Watched]]]:
-    async with AsyncExitStack() as stack:
-        ahead = await stack.enter_async_context(front(folder))
-        daemons = []
-        for node in ("a", "b"):
-            (folder / node).mkdir()
-            watched = await stack.enter_async_context(
-                watching(cluster, folder / node, node_name=node, interval=12)
-            )
-            daemons.append(watched)
-            ahead.pod(node, watched.daemon.port)
-        yield ahead, daemons
-
+from tests.watched import WEB, Watched, standing, two_daemons
 
 WEB_OF = Selection("demo-app", "web")
 

@@ -27,7 +27,7 @@ from probe.apiserver.upstream import (
     InClusterConfigLoader,
     KubeConfigLoader,
 )
-from probe.core.targets import Network
+from probe.core.targets import Network, masked
 
 SANDBOX_EXTENSION = "edgeprobe.dev/sandbox"
 """The cluster extension by which a sandbox says which addresses its pods have."""
@@ -279,7 +279,8 @@ def _server(cluster: Entry, about: str) -> str:
     proxy = cluster.get("proxy-url")
     if proxy and not str(proxy).startswith(("http://", "https://")):
         raise ConnectionSettingsError(
-            f"{about} asks for the proxy {proxy!r}: only HTTP proxies are supported, name one"
+            f"{about} asks for the proxy {masked(str(proxy))!r}: only HTTP proxies are supported, "
+            "name one"
         )
     return server
 

@@ -14,7 +14,7 @@ from probe.addresses import Unresolvable, check_addresses, resolve
 from probe.cli.failing import COULD_NOT_TELL, USAGE, printing
 from probe.cli.output import Format, Output
 from probe.core.results import FAILURES, Outcome, Result
-from probe.core.targets import InvalidTarget, Target, parse
+from probe.core.targets import InvalidTarget, Target, masked, parse
 
 
 def addr(
@@ -65,7 +65,7 @@ def _judged(texts: list[str]) -> list[Target | _Fault]:
         try:
             found += resolve(parse(text))
         except InvalidTarget as wrong:
-            found.append(_Fault(text, str(wrong)))
+            found.append(_Fault(masked(text), str(wrong)))
         except Unresolvable as wrong:
             found.append(_Fault(text, f"{text!r}: {wrong}"))
     return found

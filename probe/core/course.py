@@ -25,8 +25,8 @@ QUIET_WINDOWS = 2.0
 leaves a chance of e^-6 to miss it."""
 
 LONGEST_QUIET = 30.0
-"""Design: for so many seconds after its end a dial may be laid to a rollout. Nothing is waited for
-longer."""
+"""For so many seconds after its end a dial may be laid to a rollout (settings.linger): twice what
+kube-proxy took in incident 3 of docs/edge-cases.md. Nothing is waited for longer."""
 
 SAMPLES = 120
 """Seconds of dials that are kept for showing: more than a terminal is wide. Chosen."""

@@ -29,7 +29,8 @@ from probe.core.rollouts import Laid, Phase, Removal
 from probe.core.verdicts import FAILING, PROXY_PATIENCE, Judgement, Verdict
 
 STALE_SECONDS = 120.0
-"""Design: a failure while discovery has been away this long accuses nobody."""
+"""A failure while discovery has been away this long accuses nobody (docs/edge-cases.md, 38): the
+endpoints may have moved. Arbitrary."""
 
 FRESH_PERIODS = 3
 """A dial counts as fresh for this many periods: one may be late, one lost to a local fault."""
@@ -105,11 +106,12 @@ class PortBook:
     `leading` counts the endpoints that take traffic of this node and should answer, `idle` are the
     others; where hints leave the ClusterIP here only some of them, `hinted` are these. `anywhere`
     counts the endpoints that some node uses; `connecting` are the families whose ClusterIP should
-    answer, `empty` those whose ClusterIP leads nowhere while another one's does, and `empty_since`
-    is since when these are so. With `fallback` only endpoints that terminate are left: traffic has
-    nowhere else to go. `answered` is whether a pod was ever up whose answer says that we are let
-    in. `since` is our first sight of the port, or BEFORE_US; `moved_at` is when those in use last
-    changed under us, `moving_since` when they began to after they had long stayed the same.
+    answer, `unsure` those whose ClusterIP may lead to a pod that does not, `empty` those whose
+    ClusterIP leads nowhere while another one's does, and `empty_since` is since when these are so.
+    With `fallback` only endpoints that terminate are left: traffic has nowhere else to go.
+    `answered` is whether a pod was ever up whose answer says that we are let in. `since` is our
+    first sight of the port, or BEFORE_US; `moved_at` is when those in use last changed under us,
+    `moving_since` when they began to after they had long stayed the same.
     `losses` hold what was lost now and then lately, for each kind of edge.
     `laid` are failures laid to removals that are not confirmed to be theirs; `clean_dials` counts
     the ClusterIP's dials that connected one after the other since the last removed pod was gone,
@@ -149,6 +151,7 @@ class PortBook:
     idle: frozenset[Edge] = NO_EDGES
     hinted: frozenset[Edge] = NO_EDGES
     connecting: tuple[Family, ...] = ()
+    unsure: tuple[Family, ...] = ()
     empty: tuple[Family, ...] = ()
     empty_since: float = inf
     ranks: dict[int, int] = field(default_factory=dict)
@@ -181,8 +184,9 @@ class PortBook:
         if any(found.led != found.usable for found in told.values()):
             led = frozenset(edge for found in told.values() for edge, _ in found.led)
             self.hinted = led & leading
-        self.connecting = tuple(
-            family for family, found in told.items() if found.expectation is Expectation.CONNECT
+        self.connecting, self.unsure = (
+            tuple(family for family, found in told.items() if found.expectation is expectation)
+            for expectation in (Expectation.CONNECT, Expectation.NOTHING)
         )
 
     def leads_to(self, edge: Edge) -> bool:

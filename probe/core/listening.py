@@ -64,8 +64,8 @@ _HOSTS = ("HOST", "HOSTNAME", "HOSTS", "SERVER", "ADDR", "ADDRESS", "ENDPOINT", 
 
 
 ARGUMENTS_MAX, SCRIPT_MAX = 1000, 16 * 1024
-"""Arguments, and characters of one of them, that are looked at: an object may hold 1.5 MB of them,
-and we have a tick of 20 ms for everything. Arbitrary."""
+"""Arguments, and characters of one of them or of a value, that are looked at: an object may hold
+1.5 MB of them, and we have a tick of 20 ms for everything. Arbitrary."""
 
 
 class _Spot(NamedTuple):
@@ -93,6 +93,12 @@ def of_name(name: str, value: str) -> list[int]:
     spots = _spots(value)
     words = words_of(name) if spots else ()  # most values are of other things
     return [spot.port for spot in spots if words and _is_ours(words, spot.host)]
+
+
+def written(value: str, port: int) -> str:
+    """How a value that of_name found this port in says it: what else it holds may be a secret."""
+    spots = (_SPOT.fullmatch(part) for part in _BETWEEN.split(value.strip()))
+    return next(each[0][: each.end(2)] for each in spots if each and int(each[2]) == port)
 
 
 def _is_ours(words: tuple[str, ...], host: str | None) -> bool:
@@ -135,7 +141,7 @@ def _elsewhere(text: str) -> bool:
 
 
 def _spots(value: str) -> list[_Spot]:
-    if not _DIGIT.search(value):
+    if len(value) > SCRIPT_MAX or not _DIGIT.search(value):
         return []
     found = (_SPOT.fullmatch(part) for part in _BETWEEN.split(value.strip()))
     return [_Spot(each[1], int(each[2])) for each in found if each]
@@ -157,16 +163,16 @@ def of_arguments(args: tuple[str, ...]) -> Iterator[tuple[int, str]]:
     """The ports on which a command line makes its program listen, with the words that say so."""
     for command in _commands(args):
         client = _is_client(command)
-        for name, value, text in _flags(command):
+        for name, value, flag in _flags(command):
             if not (client and words_of(name)[-1:] in (("p",), ("port",))):
                 for port in _of_flag(name, value):
-                    yield port, text
+                    yield port, f"{flag}{written(value, port)}"
         for before, argument in pairwise(("", *command)):
             # `manage.py runserver 0.0.0.0:8000`, `php -S 0.0.0.0:8000`
             found = _SPOT.fullmatch(argument)
             of_a_flag = before.startswith("--") and "=" not in before
             if found and found[1] in WILDCARD and not of_a_flag:
-                yield int(found[2]), argument
+                yield int(found[2]), written(argument, int(found[2]))
 
 
 def _of_flag(name: str, value: str) -> list[int]:
@@ -199,12 +205,12 @@ def _commands(args: tuple[str, ...]) -> Iterator[list[str]]:
 
 
 def _flags(command: list[str]) -> Iterator[tuple[str, str, str]]:
-    """Name, value, and how they are written: `--port=8080`, `-listen :8080`, `-Dserver.port=80`."""
+    """Name, value, and how the name is written: `--port=`, `-listen `, `-Dserver.port=`."""
     for argument, after in pairwise((*command, "")):
         if argument.startswith("-"):
             name, equals, value = argument.partition("=")
             value = value.strip("\"'") if equals else after
-            yield name.removeprefix("-D"), value, f"{name}{equals or ' '}{value}"
+            yield name.removeprefix("-D"), value, f"{name}{equals or ' '}"
 
 
 def _is_client(command: list[str]) -> bool:

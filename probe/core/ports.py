@@ -14,7 +14,7 @@ from probe.core import listening
 from probe.core.targets import PORT_MAX, address_fault, numeric
 
 CANDIDATES_MAX = 8
-"""Candidate ports per Service port, ever: the design's bound, so that we are no port scanner."""
+"""Candidate ports per Service port, ever: few, so that we are no port scanner. Arbitrary."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +64,9 @@ _DESTINATION_KEY = re.compile(
     r"(URL|URI|ADDR|ADDRESS|HOST|TARGET|ENDPOINT|UPSTREAM|BACKEND|SERVER|REMOTE|PEER)S?$",
     re.IGNORECASE,
 )
-_HOST_OF_VALUE = re.compile(
-    r"^(?:[a-z][a-z0-9+.-]*://)?(?:[^@/\s]*@)?(\[[^\]]*\]|[^:/\s\[\]]*):(\d+)"
-)
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://")
+_PLACE = re.compile(r"(\[[^\]]{,255}\]|[^:\[\]]{,255}):(\d{1,10})(?![^,;?#])")
+_FLAG = re.compile(r"-{0,2}[\w.-]+=")
 
 
 def declared(containers: Iterable[Container]) -> tuple[Declared, ...]:
@@ -123,7 +123,7 @@ def _declarations(container: Container) -> Iterator[tuple[int, str, str]]:
     others = dict(container.env)
     for key, value in container.env:
         for port in listening.of_variable(key, value, others):
-            yield port, f"env {key}={value}", key
+            yield port, f"env {key}={listening.written(value, port)}", key
     for port, said in listening.of_arguments(container.args):
         yield port, f"argument {said}", said
     for name, port in container.ports:
@@ -142,6 +142,8 @@ def invalid_destinations(containers: Iterable[Container]) -> tuple[tuple[str, st
 
     Only values whose key reads like an address to connect to, or which carry a scheme; listen
     addresses are fine as 0.0.0.0. Loopback is fine too: a container may talk to its neighbour.
+    The sentences are published: of a value they hold the address, and "..." for all else, which
+    may be a password.
     """
     found: dict[tuple[str, str], None] = {}
     for container in containers:
@@ -150,27 +152,37 @@ def invalid_destinations(containers: Iterable[Container]) -> tuple[tuple[str, st
                 continue
             if listening.of_name(key, value):
                 continue
-            if reason := _destination_fault(value.strip()):
-                found["env", f"container {container.name}: env {key}={value}: {reason}"] = None
+            if fault := _destination_fault(value.strip()):
+                found["env", f"container {container.name}: env {key}={fault}"] = None
         for position, arg in enumerate(container.args):
             if "://" not in arg or listening.listens_there(container.args, position):
                 continue
-            if reason := _destination_fault(arg.partition("=")[2] or arg):
-                found["args", f"container {container.name}: argument {arg}: {reason}"] = None
+            flag = _FLAG.match(arg)
+            if fault := _destination_fault(arg[flag.end() :] if flag else arg):
+                said = f"{flag[0] if flag else ''}{fault}"
+                found["args", f"container {container.name}: argument {said}"] = None
     return tuple(found)
 
 
 def _destination_fault(value: str) -> str | None:
-    match = _HOST_OF_VALUE.match(value)
-    if match is None:
+    """The address of the value and why it cannot be dialed; None if it can, or if there is none."""
+    match = _SCHEME.match(value)
+    scheme = match[0] if match else ""
+    words = value.removeprefix(scheme).split(maxsplit=1)
+    authority, _, path = words[0].partition("/") if words else ("", "", "")
+    userinfo, at, place = authority.rpartition("@")
+    found = _PLACE.match(place)
+    if found is None or "@" in path:  # it may be a password that holds a slash
         return None
-    host, port = match[1].strip("[]"), int(match[2])
-    if not host and "://" not in value:
-        return None  # ":8080" under a key such as ADDR is how Go programs write a listen address
-    if not host:
-        return "the host is empty and would dial the caller itself"
+    reason = _place_fault(found[1].strip("[]"), int(found[2]), url=bool(scheme))
+    whole = len(scheme) + len(userinfo) + len(at) + found.end() == len(value)
+    said = f"{scheme}{at and '...@'}{found[0]}{'' if whole else '...'}"
+    return reason and f"{said}: {reason}"
+
+
+def _place_fault(host: str, port: int, *, url: bool) -> str | None:
+    if not host:  # ":8080" under a key such as ADDR is how Go programs write a listen address
+        return "the host is empty and would dial the caller itself" if url else None
     if port == 0 or port > PORT_MAX:
         return f"port {port} is out of range 1-{PORT_MAX}"
-    if numeric(host) is None:
-        return None
-    return address_fault(host, person=True)
+    return None if numeric(host) is None else address_fault(host, person=True)

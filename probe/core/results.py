@@ -112,15 +112,22 @@ memory (ENOBUFS, ENOMEM), a policy on our own process (EPERM), a host without IP
 """
 
 
-def refused_by_proxy(outcome: Outcome) -> Outcome:
-    """The outcome of a ClusterIP that leads nowhere: there EPERM is no policy on our own sockets.
+def refused_by_proxy(outcome: Outcome, *, unsure: bool) -> Outcome:
+    """The outcome of a ClusterIP that leads nowhere, or, if `unsure`, perhaps to a pod that does
+    not answer: there EPERM is no policy on our own sockets, and a RST is no pod's unless unsure.
 
     A proxy in the socket layer (Cilium) fails the connect() itself, with EHOSTUNREACH or, on some
-    versions, EPERM (cilium/cilium#45184, #47378): it rejects, as a rule of iptables does.
+    versions, EPERM (cilium/cilium#45184, #47378): it rejects, as a rule of iptables does. OVN's
+    load balancer does so by a RST (ovn-nb(5), Load_Balancer, options:reject).
     """
-    if outcome.errno != errno.EPERM or outcome.icmp is not None:
+    if outcome.icmp is not None:
         return outcome
-    detail = "the proxy refused the connect() itself (EPERM)"
+    if outcome.errno == errno.EPERM:
+        detail = "the proxy refused the connect() itself (EPERM)"
+    elif outcome.result is Result.REFUSED and not unsure:
+        detail = "the proxy refused by a RST: no endpoint takes traffic"
+    else:
+        return outcome
     return outcome._replace(result=Result.REJECTED, detail=detail)
 
 

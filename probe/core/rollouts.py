@@ -25,7 +25,8 @@ REMOVAL_WINDOW = 60.0
 10-15 s of the incident that this measures."""
 
 SERVICE_EDIT_SECONDS = 60.0
-"""Design: how long after a Service's edit dials are marked with it."""
+"""How long after a Service's edit dials are marked with it: twice kube-proxy's syncPeriod, in which
+all its rules follow (docs/edge-cases.md, 39)."""
 
 RATE_DIALS = 32
 """The last dials that their rate is taken from: two seconds of close watching by one daemon. More

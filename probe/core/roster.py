@@ -172,9 +172,11 @@ class Roster:
     def met(self, dial: Dial, outcome: Outcome, now: float) -> Outcome:
         """What a dial has met, as far as it tells something of the edge and not of this node. Where
         its family has a way out again, what could not leave is dialed soon."""
-        if not dial.expected:
-            outcome = refused_by_proxy(outcome)
         family, lacking = dial.edge.family, self._routes.lacking
+        if not dial.expected:
+            namespace, service, port = dial.edge.key
+            book = self._mirror.services[namespace, service].books[port]
+            outcome = refused_by_proxy(outcome, unsure=family in book.unsure)
         lacked = family in lacking
         outcome = self._routes.met(family, outcome, dial.at, expected=dial.expected)
         if lacked and family not in lacking:

@@ -11,7 +11,6 @@ from probe.core import rollouts
 from probe.core.rollouts import WorkloadKey
 from probe.core.workloads import REPLICA_SET, Workload
 
-
 SLICES_BEHIND = 2.0
 """Seconds by which a workload's status may tell of its first available pod before the slices do:
 two controllers write them, and two watches tell (seen within 0.2 s on a busy cluster)."""

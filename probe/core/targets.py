@@ -1,9 +1,9 @@
 """Which addresses may be dialed, and why the others may not.
 
-Incident 2 is this file's reason: a configuration said `0:80`. `0` is 0.0.0.0 to inet_aton, and
-connecting to 0.0.0.0 reaches the dialer's own loopback (measured: peer 127.0.0.1), so the dial
-says something about ourselves and nothing about the target. Every address is judged here before
-anything is dialed, in whatever notation it came.
+Incident 2 of docs/edge-cases.md is this file's reason: a configuration said `0:80`. `0` is 0.0.0.0
+to inet_aton, and connecting to 0.0.0.0 reaches the dialer's own loopback (measured: peer
+127.0.0.1), so the dial says something about ourselves and nothing about the target. Every address
+is judged here before anything is dialed, in whatever notation it came.
 """
 
 import re
@@ -21,6 +21,11 @@ BROADCAST = IPv4Address("255.255.255.255")
 
 PORT_MAX = 65535
 
+NAME_MAX = 255
+"""Characters of a host's name (RFC 1035 2.3.4); longer numbers are none that int() reads."""
+
+_USERINFO = re.compile(r"(?<=://)\S*@|(?<!\S)(?!\S*://)\S*@")
+_QUERY = re.compile(r"(://[^\s?#]*[?#])\S+")
 _PART = re.compile(r"0[xX][0-9a-fA-F]+|0[0-7]*|[1-9][0-9]*")
 
 
@@ -37,6 +42,11 @@ class Target:
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def masked(text: str) -> str:
+    """The text without what may be a password in its addresses: userinfo and queries are "..."."""
+    return _QUERY.sub(r"\1...", _USERINFO.sub("...@", text))
 
 
 def parse(text: str) -> Target:
@@ -60,7 +70,8 @@ def parse(text: str) -> Target:
 def _split(text: str) -> tuple[str, str]:
     """Host and port of the text, each perhaps empty."""
     if "://" in text or "/" in text or re.search(r"\s", text) or "@" in text:
-        raise InvalidTarget(f"{text!r} is not an address: write it as HOST:PORT, without a scheme")
+        said = f"{masked(text)!r} is not an address"
+        raise InvalidTarget(f"{said}: write it as HOST:PORT, without a scheme")
     if text.startswith("["):
         host, bracket, rest = text[1:].partition("]")
         if not bracket or (rest and not rest.startswith(":")) or ":" not in host:
@@ -84,7 +95,7 @@ def numeric(host: str) -> Address | None:
     except ValueError:
         pass
     parts = host.split(".")
-    if len(parts) > 4 or not all(_PART.fullmatch(part) for part in parts):
+    if len(host) > NAME_MAX or len(parts) > 4 or not all(_PART.fullmatch(part) for part in parts):
         return None
     *head, last = [_number(part) for part in parts]
     if any(part > 255 for part in head) or last >= 256 ** (4 - len(head)):

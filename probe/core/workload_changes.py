@@ -12,9 +12,13 @@ from probe.core.changes import Aspect, Change, ChangeKind
 from probe.core.meta import newly
 from probe.core.networking import Part
 from probe.core.rollouts import WorkloadKey
+from probe.core.targets import masked
 from probe.core.workloads import DAEMON_SET, Workload
 
 KINDS = {Part.PROXY: ChangeKind.PROXY, Part.NETWORK: ChangeKind.NETWORK}
+
+CAUSE_MAX = 500
+"""Characters of a change-cause that is told: annotations may have 256 KiB. Arbitrary."""
 
 AUTOSCALER = "kube-controller-manager"
 """The manager that the HorizontalPodAutoscaler's writes carry; no other controller of it writes
@@ -74,7 +78,7 @@ def _rollout_details(
             named = f"revision {earlier}" if earlier else "an earlier template"
             detail = f"rolled back to {named}: {detail}"
         if new.change_cause and new.change_cause != old.change_cause:
-            detail += f" ({new.change_cause})"
+            detail += f" ({_cause(new.change_cause)})"
         yield detail
         if new.paused:
             yield "paused, so that no pod is replaced before it is resumed"
@@ -84,6 +88,16 @@ def _rollout_details(
         yield "paused" if new.paused else "resumed"
     if _recovered(old, new):
         yield "progresses again after it was stuck"
+
+
+def _cause(text: str) -> str:
+    """The annotation without passwords: `kubectl --record` writes its whole command line there, of
+    which nothing is told from the first value on (`kubectl set env deployment/web KEY=...`)."""
+    if len(text) > CAUSE_MAX:
+        return "..."
+    if text.startswith("kubectl ") and "=" in text:
+        return f"{text.partition('=')[0]}=..."
+    return masked(text)
 
 
 def _unseen(old: Workload, new: Workload, *, running: bool) -> bool:

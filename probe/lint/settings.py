@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from probe.core.targets import masked
 from probe.lint.documents import Document
 from probe.lint.spots import reads_like_an_address
 from probe.lint.values import Path, items, mapping, number, text, texts, within
@@ -40,10 +41,12 @@ class Setting(NamedTuple):
 
     @property
     def called(self) -> str:
-        """For a sentence. A short flag before a URL is rarely about it: `wget -qO- http://0`."""
+        """For a sentence, which may go to the log of a pipeline: passwords are left out of it. A
+        short flag before a URL is rarely about it: `wget -qO- http://0`."""
+        value = masked(self.value)
         if not self.name or (_SHORT.fullmatch(self.name) and not reads_like_an_address(self.name)):
-            return self.value
-        return f"{self.name} is {self.value}"
+            return value
+        return f"{self.name} is {value}"
 
 
 class Told(NamedTuple):

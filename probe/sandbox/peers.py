@@ -12,7 +12,7 @@ from probe.sandbox.store import NotFound, Obj, Store
 
 NAME = NAMESPACE = "edgeprobe"
 PORT = 9797
-"""Where a daemon serves by default: the design's --listen 0.0.0.0:9797."""
+"""Where a daemon serves by default (settings.listen)."""
 
 _DAEMON = re.compile(r"edgeprobe/\S+ \(node (?P<node>[^)\s]+)\)")
 

@@ -123,6 +123,13 @@ def test_invalid_targets_as_json_are_one_document_that_names_each() -> None:
     ]
 
 
+def test_a_password_in_an_argument_is_not_repeated() -> None:
+    found = addr("-o", "json", "postgres://app:hunter2@0:5432/db", "app:hunter2@db:80")
+
+    assert (found.exit_code, found.stdout.count('"invalid_target"')) == (2, 2)
+    assert "hunter2" not in found.stdout + found.stderr
+
+
 def test_valid_targets_beside_invalid_ones_are_in_the_document_but_not_dialed(
     listening: socket.socket,
 ) -> None:

@@ -10,7 +10,7 @@ from rich.console import Console
 from probe.cli import demo_view
 from probe.cli.demo_view import Lines, Live, summary
 from probe.demo.play import Scene, Score
-from tests.core.test_rollout_reports import rollout, told
+from tests.core.records import rollout, told
 
 ROLLOUT, QUIET = told(rollout(2.0, 0.6, refused=48)), told()
 FOUND = "Service demo-app/external-db:5432 invalid_target"

@@ -2,45 +2,20 @@
 
 from datetime import UTC, datetime
 from typing import Any
-from xml.etree.ElementTree import Element, fromstring
+from xml.etree.ElementTree import Element
 
 import pytest
 
 from probe.cli.junit import junit
 from probe.core.verdicts import FAILING, UNDECIDED, Verdict
 from tests.cli.documents import MISMATCH, document, port, vip
+from tests.cli.junit_shape import shaped
 
 BEGAN = datetime(2026, 11, 21, 10, 0, tzinfo=UTC)
-
-SHAPE: dict[str, tuple[set[str], set[str]]] = {
-    "testsuite": (
-        {"name", "tests", "failures", "errors", "skipped", "time", "timestamp"},
-        {"testcase"},
-    ),
-    "testcase": ({"name", "classname", "time"}, {"failure", "error", "skipped"}),
-    "failure": ({"message", "type"}, set()),
-    "error": ({"message", "type"}, set()),
-    "skipped": ({"message"}, set()),
-}
-"""Attributes that we give and children that there may be; junit-10.xsd admits each."""
 
 
 def suite(*documents: dict[str, Any], **silent: str) -> Element:
     return shaped(junit(documents, BEGAN, 1.25, silent))
-
-
-def shaped(text: str) -> Element:
-    """The parsed document, which has that shape."""
-    assert text.startswith('<?xml version="1.0" encoding="UTF-8"?>\n')
-    root = fromstring(text)
-    for element in root.iter():
-        attributes, children = SHAPE[element.tag]
-        assert set(element.attrib) == attributes
-        assert {child.tag for child in element} <= children
-    for tag, count in (("failure", "failures"), ("error", "errors"), ("skipped", "skipped")):
-        assert root.attrib[count] == str(len(list(root.iter(tag))))
-    assert root.attrib["tests"] == str(len(root))
-    return root
 
 
 def test_a_failing_port_is_a_failure_with_its_path_advice_and_change() -> None:

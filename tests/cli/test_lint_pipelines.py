@@ -71,6 +71,15 @@ def test_the_action_writes_sarif_also_where_something_is_found(folder: Path) -> 
     assert '"startLine": 11' in sarif
 
 
+def test_the_action_lints_the_paths_of_every_line(folder: Path) -> None:
+    (folder / "manifests" / "good.yaml").write_text(INCIDENT.replace("8081", "8080"))
+    found = action(folder, paths="good.yaml\n*.yml\n\n  a.yaml\n")
+
+    assert (found.returncode, found.stdout.count("::error file=")) == (2, 0)  # there is no *.yml
+    found = action(folder, paths="good.yaml\n\n  a.yaml\n")
+    assert (found.returncode, found.stdout.count("::error file=a.yaml")) == (1, 1)
+
+
 def test_the_action_leaves_out_a_baseline_and_passes(folder: Path) -> None:
     baseline = '{"findings": []}'
     (folder / "manifests" / "known").write_text(baseline)

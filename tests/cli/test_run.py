@@ -5,6 +5,7 @@ import errno
 import re
 import signal
 import socket
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -183,25 +184,30 @@ async def test_two_daemons_share_the_caps_and_one_takes_over_when_the_other_leav
     """At 0.5 s each would dial everything twice a second: together they may not exceed that."""
     flags = ("--interval", "0.5", "--timeout", "1", "--settle", "0")
     async with (
-        daemon(held, *flags, node="a") as first,
-        daemon(held, *flags, node="b") as second,
+        daemon(held, *flags, node="node-1") as first,
+        daemon(held, *flags, node="node-2") as second,
     ):
-        await until(lambda: _verdict(first, "port_mismatch"))
-        await until(lambda: _verdict(second, "port_mismatch"))
-        await asyncio.sleep(3)
+        for found in (first, second):
+            await until(partial(_verdict, found, "port_mismatch"))
+            await until(partial(_knows, found, 2))
         shared, seconds = await _window(first, second)
 
         # Two endpoints, one ClusterIP; the cap is 2/s each. A window may begin and end with a dial
         # of each edge, and jitter takes up to a tenth from each period.
-        for node in ("a", "b"):
+        for node in ("node-1", "node-2"):
             assert 0.7 * 2 * seconds < shared[node, "endpoint"] <= 1.1 * 2 * seconds + 2
             assert 0.7 * seconds < shared[node, "service"] <= 1.1 * seconds + 1
 
         assert (await second.command.stop())[0] == 0
-        await asyncio.sleep(3)
+        await until(lambda: _knows(first, 1))
         alone, seconds = await _window(first)
-        assert 0.7 * 4 * seconds < alone["a", "endpoint"] <= 1.1 * 4 * seconds + 2
+        assert 0.7 * 4 * seconds < alone["node-1", "endpoint"] <= 1.1 * 4 * seconds + 2
         assert await first.value("edgeprobe_edges", state="down") == 3
+
+
+async def _knows(found: Daemon, daemons: int) -> bool:
+    """Whether it knows of so many daemons, itself among them, on the cluster's three nodes."""
+    return await found.value("edgeprobe_prober_missing") == 3 - daemons
 
 
 async def _window(*daemons: Daemon) -> tuple[dict[tuple[str, str], float], float]:
@@ -219,7 +225,7 @@ async def _dials(*daemons: Daemon) -> dict[tuple[str, str], float]:
     pages = [(await found.get("/metrics"))[1] for found in daemons]
     return {
         (node, kind): total(page, "edgeprobe_dials_total", {"node": node, "kind": kind})
-        for node, page in zip(("a", "b"), pages, strict=False)
+        for node, page in zip(("node-1", "node-2"), pages, strict=False)
         for kind in ("endpoint", "service")
     }
 

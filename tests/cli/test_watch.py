@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -78,7 +79,7 @@ async def test_rollouts_end_with_what_they_cost_as_text_json_and_junit(
     assert record["removal_lag_seconds"] < record["recommended_drain_seconds"]
     assert [note["code"] for note in record["preflight"]] == ["no_readiness_probe", "no_pre_stop"]
     assert "deployment.apps/hasty restarted" in dirty.err
-    assert "refused of" in dirty.err
+    assert re.search(r"\d+ refused(, \d+ reset)? of \d+ dials", dirty.err)
 
     # It failed before: nobody can tell what this rollout cost, and it is not charged with it.
     assert broken.code == 3

@@ -11,8 +11,8 @@ from probe.core.course import Course, Sample
 from probe.core.preflight import Note
 from probe.watch.session import Ending, Scene
 from probe.watch.subject import Subject
-from tests.cli.test_junit import shaped
-from tests.core.test_rollout_reports import told
+from tests.cli.junit_shape import shaped
+from tests.core.records import told
 
 WEB = Subject("Deployment", "demo-app", "web")
 BEGAN = datetime(2026, 11, 21, 10, 0, tzinfo=UTC)

@@ -13,7 +13,7 @@ from probe.core.course import Course, Sample
 from probe.core.preflight import Note
 from probe.watch.session import Scene
 from probe.watch.subject import Subject
-from tests.core.test_rollout_reports import told
+from tests.core.records import told
 
 WEB = Subject("Deployment", "demo-app", "web")
 NOTE = Note("no_pre_stop", "no container has a preStop hook", "lifecycle: {preStop: ...}")

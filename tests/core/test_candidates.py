@@ -67,7 +67,7 @@ def test_no_candidates_while_an_endpoint_answers_times_out_or_is_not_confirmed()
         assert candidate_plan(record, found, VIEW, [workload(DECLARED_8080)]) is None
 
 
-def test_no_more_candidates_than_the_design_allows_over_all_workloads() -> None:
+def test_no_more_candidates_than_may_be_over_all_workloads() -> None:
     record, found = refused()
     many = [workload(*(declares(i + 100 * w) for i in range(1, 6))) for w in range(4)]
     plan = candidate_plan(record, found, VIEW, many)

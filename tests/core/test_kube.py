@@ -171,6 +171,34 @@ def test_invalid_destinations_of_the_workload_are_found() -> None:
     ]
 
 
+def test_nothing_that_is_kept_of_a_workload_holds_a_password() -> None:
+    """What is not kept can be told to nobody, whatever is told one day."""
+    env = {
+        "DATABASE_URL": "postgres://app:hunter2@0:5432/hunter2?password=hunter2",
+        "LISTEN_ADDR": "hunter2;tcp://0.0.0.0:8080/hunter2",
+        "PORT": "8081,hunter2",
+        "API_TOKEN": "hunter2",
+    }
+    probe = {
+        "httpGet": {"port": 8082, "httpHeaders": [{"name": "X", "value": "hunter2"}]},
+        "exec": {"command": ["check", "-phunter2"]},
+    }
+    container = {
+        "name": "app",
+        "env": [{"name": name, "value": value} for name, value in env.items()],
+        "command": ["app", "--upstream=http://app:hunter2@0:80/?k=hunter2", "-phunter2"],
+        "args": ["--listen=tcp://:8083/hunter2", "sh -c 'PASSWORD=hunter2 app --port=8084'"],
+        "livenessProbe": probe,
+        "lifecycle": {"preStop": {"exec": {"command": ["bye", "hunter2"]}}},
+    }
+
+    found = workload(pod={"containers": [container]})
+
+    assert {d.port for d in found.declared} == {8080, 8081, 8082, 8083, 8084}
+    assert {source for source, _ in found.invalid} == {"env", "args"}
+    assert "hunter2" not in repr(found)
+
+
 def test_defaults_of_a_workload_are_those_of_the_api() -> None:
     found = workload()
 

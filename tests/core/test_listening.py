@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from probe.core.listening import listens_there, of_arguments, of_name, of_variable
+from probe.core.listening import listens_there, of_arguments, of_name, of_variable, written
 
 
 def variable(text: str) -> list[int]:
@@ -187,6 +187,22 @@ def test_what_is_said_is_quoted_as_it_is_written() -> None:
         (80, "--port=80"),
         (81, "0.0.0.0:81"),
     ]
+
+
+def test_what_is_too_long_to_be_an_address_is_not_looked_at() -> None:
+    assert of_name("LISTEN", "0:1," * 4000) != []
+    assert of_name("LISTEN", "0:1," * 5000) == []
+
+
+def test_of_a_value_only_the_address_is_quoted() -> None:
+    args = ("--listen=tcp://:80/hunter2,hunter2", "http://0.0.0.0:81/?k=hunter2", "-p 82;hunter2")
+
+    assert list(of_arguments(args)) == [
+        (80, "--listen=tcp://:80"),
+        (81, "http://0.0.0.0:81"),
+        (82, "-p 82"),
+    ]
+    assert written("hunter2, http://0.0.0.0:82/?k=hunter2", 82) == "http://0.0.0.0:82"
 
 
 def test_a_url_may_be_where_we_listen_by_its_flag() -> None:

@@ -1,6 +1,3 @@
-from collections.abc import Iterable
-from typing import Any
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -8,70 +5,13 @@ from hypothesis import strategies as st
 from probe.core.merging import NODES_NAMED, merged, verdict_of
 from probe.core.report import CHANGES_SHOWN, worst
 from probe.core.verdicts import FAILING, Verdict
-
-Json = dict[str, Any]
-
-NOON = "2026-11-20T12:00:00Z"
-EDIT = "port 80: targetPort 8080 -> 8081"
-UNSEEN = "last written with ports 80 (targetPort 8081); earlier values were not seen"
-
-
-def edge(node: str, address: str = "10.0.0.1", kind: str = "endpoint", **more: object) -> Json:
-    known = {"kind": kind, "address": address, "port": 8080, "family": "ipv4", "state": "up"}
-    return {"from": node, **known, **more}
-
-
-def told(
-    node: str,
-    verdict: str = "healthy",
-    summary: str = "",
-    *,
-    port: int = 80,
-    edges: Iterable[Json] = (),
-    changes: Iterable[Json] = (),
-    advice: Iterable[str] = (),
-    **more: object,
-) -> Json:
-    """What one node says of a Service with one port."""
-    judged = {
-        "verdict": verdict,
-        "summary": summary or f"it is {verdict}",
-        "on_purpose": False,
-        "starting": False,
-    }
-    shown = list(edges) or [edge(node, "10.96.0.1", "service"), edge(node)]
-    return {
-        "service": {"namespace": "shop", "name": "cart"},
-        "spec": None,
-        "sources": [{"node": node, "vantage": "pod"}],
-        **judged,
-        "skipped": [],
-        "dialed": 3,
-        "expected": 3,
-        "ports": [{"name": "http", "port": port, "target_port": 8080, **judged, "edges": shown}],
-        "change": None,
-        "seconds_before": None,
-        "changes": list(changes),
-        "advice": list(advice),
-        **more,
-    }
-
-
-def change(time: str = NOON, detail: str = EDIT, kind: str = "service_edit") -> Json:
-    return {
-        "time": time,
-        "kind": kind,
-        "object": "Service shop/cart",
-        "by": "kubectl",
-        "detail": detail,
-    }
+from tests.core.documents import EDIT, NOON, UNSEEN, VERDICTS, Json, change, edge, told
 
 
 def details(found: Json) -> list[tuple[str, str]]:
     return [(c["time"].partition("T")[2], c["detail"]) for c in found["changes"]]
 
 
-VERDICTS = st.sampled_from([str(verdict) for verdict in Verdict])
 TIMES = st.integers(0, 59).map(lambda second: f"2026-11-20T12:00:{second:02}Z")
 CHANGES = st.lists(st.builds(change, TIMES, st.sampled_from([EDIT, UNSEEN, "other"])), max_size=4)
 DOCUMENTS = st.lists(

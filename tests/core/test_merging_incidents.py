@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from probe.core.merging import merged_incidents
-from tests.core.test_merging import VERDICTS, change
+from tests.core.documents import VERDICTS, change
 
 Json = dict[str, Any]
 

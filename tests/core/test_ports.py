@@ -63,7 +63,7 @@ def test_a_port_declared_twice_counts_by_its_most_telling_source() -> None:
     assert (Declared(8080, "env PORT=8080", False, "app"),) == declared([app])
 
 
-def test_no_more_candidates_than_the_design_allows_and_the_auxiliary_last() -> None:
+def test_no_more_candidates_than_may_be_and_the_auxiliary_last() -> None:
     many = tuple((f"p{i}", 8000 + i) for i in range(20))
 
     assert len(of(ports=many)) == CANDIDATES_MAX
@@ -85,8 +85,59 @@ def test_a_configured_destination_that_nobody_may_dial(key: str, value: str, sai
     ((source, sentence),) = invalid_destinations([Container("app", env=((key, value),))])
 
     assert source == "env"
-    assert sentence.startswith(f"container app: env {key}={value}: ")
+    assert sentence.startswith(f"container app: env {key}={value.removesuffix('/x')}")
     assert said in sentence
+
+
+ADDRESSES = [
+    ("postgres://app:hunter2@0:5432/db", "postgres://...@0:5432...: 0 is"),
+    ("redis://:hunter2@[::]:6379", "redis://...@[::]:6379: :: is"),
+    ("app:hunter2@0:5432", "...@0:5432: 0 is"),
+    ("postgres://app:hunt@er2@0:5432", "postgres://...@0:5432: 0 is"),
+    ("amqp://app:hunter2@queue:99999?heartbeat=1", "amqp://...@queue:99999...: port 99999 is"),
+    ("http://0:80/services/hunter2?token=hunter2", "http://0:80...: 0 is"),
+    ("http://0:80?token=hunter2", "http://0:80...: 0 is"),
+    ("http://0:80 hunter2", "http://0:80...: 0 is"),
+    ("mongodb://app:hunter2@0:27017,b:27017/db", "mongodb://...@0:27017...: 0 is"),
+]
+
+
+@pytest.mark.parametrize(("value", "said"), ADDRESSES)
+def test_of_a_configured_destination_only_the_address_is_told(value: str, said: str) -> None:
+    app = Container("app", env=(("DB_URL", value),), args=(f"--db={value}", value))
+
+    told = [sentence for _, sentence in invalid_destinations([app])]
+
+    assert told[0].startswith(f"container app: env DB_URL={said} ")
+    if "://" in value:
+        assert told[1].startswith(f"container app: argument --db={said} ")
+        assert told[2].startswith(f"container app: argument {said} ")
+    assert "hunt" not in "".join(told)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "postgres://app:0/hunter2@db:5432/db",  # a password may hold a slash,
+        "postgres://app:99999hunter2",  # or begin with digits
+        "postgres://app:99999-hunter2",
+        "http://h:" + 5000 * "1",
+        f"http://{300 * 'h'}:0",
+        "http://",
+    ],
+)
+def test_what_may_be_no_address_is_not_told(value: str) -> None:
+    app = Container("app", env=(("DB_URL", value),), args=(f"sh -c DB={value}", f"DB={value}"))
+
+    assert invalid_destinations([app]) == ()
+
+
+def test_of_a_variable_that_declares_a_port_only_the_address_is_kept() -> None:
+    app = Container("app", env=(("LISTEN", "hunter2;tcp://0.0.0.0:80/hunter2"),))
+
+    (found,) = declared([app])
+
+    assert (found.port, found.source) == (80, "env LISTEN=tcp://0.0.0.0:80")
 
 
 @pytest.mark.parametrize(

@@ -99,9 +99,16 @@ def test_34_what_only_icmp_says_is_a_surprise_of_ours_at_once(error: int) -> Non
 
 
 def test_eperm_of_a_cluster_ip_that_leads_nowhere_is_the_proxys_rejection() -> None:
-    found = refused_by_proxy(Outcome(Result.LOCAL_FAULT, errno=errno.EPERM))
+    found = refused_by_proxy(Outcome(Result.LOCAL_FAULT, errno=errno.EPERM), unsure=True)
 
     assert (found.result, found.errno) == (Result.REJECTED, errno.EPERM)
+
+
+def test_a_rst_of_a_cluster_ip_that_leads_nowhere_is_the_proxys_rejection() -> None:
+    rst = Outcome(Result.REFUSED, errno=errno.ECONNREFUSED)
+
+    assert refused_by_proxy(rst, unsure=False).result is Result.REJECTED
+    assert refused_by_proxy(rst, unsure=True) == rst
 
 
 @pytest.mark.parametrize(
@@ -113,7 +120,7 @@ def test_eperm_of_a_cluster_ip_that_leads_nowhere_is_the_proxys_rejection() -> N
     ],
 )
 def test_any_other_outcome_of_such_a_cluster_ip_stays(outcome: Outcome) -> None:
-    assert refused_by_proxy(outcome) == outcome
+    assert refused_by_proxy(outcome, unsure=False) == outcome
 
 
 def test_the_results_are_a_closed_set() -> None:

@@ -4,7 +4,7 @@ from typing import Any
 from probe.core.announcements import NOTE_MAX
 from probe.core.rollout_events import event
 from probe.core.rollout_reports import Json
-from tests.core.test_rollout_reports import WEB, rollout, told
+from tests.core.records import WEB, rollout, told
 
 KEY = ("Deployment", "demo-app", "backend-v1")
 AT = datetime(2026, 11, 21, 10, 2, 30, tzinfo=UTC)

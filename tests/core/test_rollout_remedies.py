@@ -11,7 +11,7 @@ from probe.core.results import Result
 from probe.core.rollout_remedies import drain, raised_grace
 from probe.core.rollout_reports import clean, lines, merged, news
 from probe.core.workloads import UNKNOWN_LENGTH
-from tests.core.test_rollout_reports import WEB, rollout, told
+from tests.core.records import WEB, rollout, told
 
 
 def pasted(lines: list[str]) -> Any:

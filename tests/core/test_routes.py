@@ -56,7 +56,7 @@ def test_what_a_router_says_or_another_fault_of_ours_is_no_lack_of_a_route() -> 
     assert [*routes.lacking] == [SIX], "a dial that was never made did not leave"
 
 
-def test_07_a_proxy_in_the_socket_layer_tells_nothing_of_routes() -> None:
+def test_7_a_proxy_in_the_socket_layer_tells_nothing_of_routes() -> None:
     routes, failed = Routes(14.0), no_way(errno.EHOSTUNREACH)
 
     assert routes.met(FOUR, failed, 1.0, expected=False) is failed

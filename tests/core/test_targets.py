@@ -94,6 +94,8 @@ def test_an_address_survives_being_written_and_read(
         ("http://10.0.0.1:80", "without a scheme"),
         ("10.0.0.1:80/x", "without a scheme"),
         ("me@host:80", "without a scheme"),
+        ("db://app:hunter2@db:80/?k=hunter2", r"^'db://...@db:80/\?...' is not an address"),
+        ("app:hunter2@db:80", "^'...@db:80' is not an address"),
         ("10.0.0.1 :80", "without a scheme"),
         ("::1:80", "is ambiguous"),
         ("[::1:80", "write IPv6 as"),
@@ -119,7 +121,13 @@ def test_a_target_is_normalised(text: str, target: Target) -> None:
     assert target == parse(text)
 
 
-@pytest.mark.parametrize("text", ["1.2.3.4.5", "256.1.1.1", "1.2.3.256", "4294967296", "08", "a.b"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("1.2.3.4.5", "256.1.1.1", "1.2.3.256", "4294967296", "08", "a.b"),
+        pytest.param("1." + 5000 * "1", id="more digits than int() reads"),
+    ],
+)
 def test_text_that_fits_no_notation_is_a_name(text: str) -> None:
     assert numeric(text) is None
 

@@ -53,6 +53,24 @@ def test_a_changed_template_is_a_rollout_and_changed_replicas_a_scaling() -> Non
     assert details(workload(), workload(complete=False)) == []
 
 
+@pytest.mark.parametrize(
+    ("cause", "said"),
+    [
+        (
+            "kubectl set env deployment/web DB_PASSWORD=hunter2 --record=true",
+            "kubectl set env deployment/web DB_PASSWORD=...",
+        ),
+        ("kubectl edit deployment/web", "kubectl edit deployment/web"),
+        pytest.param("://" * 80_000, "...", id="long"),
+        ("CI=7 of https://ci:hunter2@git/web?k=hunter2", "CI=7 of https://...@git/web?..."),
+    ],
+)
+def test_a_change_cause_is_told_without_passwords(cause: str, said: str) -> None:
+    (found,) = told(workload(), workload(image="app:2", cause=cause))
+
+    assert found.detail.endswith(f" ({said})")
+
+
 def test_a_rollout_names_its_author_what_keeps_the_workload_and_its_services() -> None:
     (change,) = told(workload(), workload(image="app:2", author=ARGO, managed="Argo CD"))
 

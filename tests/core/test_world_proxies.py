@@ -1,10 +1,11 @@
-"""What each proxy of the field gives a ClusterIP, and what is said of it: field notes of iptables,
-nftables, IPVS and Cilium. Nobody tells the daemon which of them runs on its node."""
+"""What each proxy of the field gives a ClusterIP, and what is said of it: iptables, nftables, IPVS
+and Cilium, by the numbers of docs/edge-cases.md. Nobody tells the daemon which of them runs on its
+node."""
 
 import pytest
 
 from probe.core import kube
-from probe.core.edges import Endpoint, Hints, Kind
+from probe.core.edges import Endpoint, Hints, Kind, Service
 from probe.core.nodes import Node
 from probe.core.results import Icmp, Outcome, Result
 from probe.core.rounds import Config
@@ -57,10 +58,35 @@ def test_whatever_a_proxy_gives_without_endpoints_there_are_none(outcome: Outcom
     assert story.verdicts() == ["no_endpoints"]
 
 
+def results_at_vip(story: Story) -> set[Result]:
+    (book,) = story.world.mirror.services["demo-app", "backend-v1"].books.values()
+    return {result for kind, _, result, _ in book.counts if kind is Kind.SERVICE}
+
+
+@pytest.mark.parametrize("of", [service(), service(local=True)], ids=["empty", "none here"])
+def test_a_reset_of_a_cluster_ip_that_leads_nowhere_is_the_load_balancers_rejection(
+    of: Service,
+) -> None:
+    """OVN's option `reject`, and IPVS where nobody listens on the host."""
+    there = slice_of(endpoint("10.0.0.1", node="node-b")) if of.internal_traffic_local else None
+    story = standing(there or slice_of(), answer=answers(**{AT_VIP: REFUSED}), of=of).run(60)
+
+    assert results_at_vip(story) == {Result.REJECTED}
+
+
+def test_a_reset_of_a_cluster_ip_that_may_lead_to_a_pod_stays_the_pods() -> None:
+    unready = slice_of(endpoint("10.0.0.1", ready=True, serving=False))
+    published = service(publish_not_ready=True)
+    story = standing(unready, answer=answers(**{AT_VIP: REFUSED}), of=published).run(60)
+
+    assert results_at_vip(story) == {Result.REFUSED}
+
+
 LOCAL_DROPS = [
     pytest.param(TIMEOUT, id="3 nftables drops"),
     pytest.param(TIMEOUT, id="10 iptables drops"),
     pytest.param(REJECTED, id="5 IPVS rejects"),
+    pytest.param(REFUSED, id="OVN rejects"),
     pytest.param(UNREACHABLE_AT_ONCE, id="7 Cilium fails the connect"),
     pytest.param(EPERM, id="7 Cilium fails the connect, in some versions"),
 ]

@@ -1,4 +1,5 @@
-"""Incident 3 on real Kubernetes: Deployments roll while a kube-proxy still sends to their old pods.
+"""Incident 3 of docs/edge-cases.md on real Kubernetes: Deployments roll while a kube-proxy still
+sends to their old pods.
 
 kube-proxy is frozen on one of two nodes while the old pods go, which makes certain what its usual
 lag makes likely. A daemon on each node dials at its own pace: closely while something rolls. How

@@ -1,5 +1,5 @@
 """`kubectl apply -f deploy/probe.yaml` on real Kubernetes: the DaemonSet, its user, its rights, its
-pace. Two incidents as its pods tell them."""
+pace. Incidents 1 and 3 of docs/edge-cases.md as its pods tell them."""
 
 import json
 from collections.abc import AsyncIterator

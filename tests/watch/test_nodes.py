@@ -13,11 +13,10 @@ from probe.reflector import Unreachable
 from probe.vantages import NoDaemons
 from probe.watch.nodes import Nodes
 from probe.watch.subject import Subject
-from tests.core.test_rollout_reports import told as rolled
+from tests.core.records import told as rolled
 from tests.front import Answer, answering, front, says
 from tests.running import until
-from tests.test_daemon import WEB, standing
-from tests.test_vantages import two_daemons
+from tests.watched import WEB, standing, two_daemons
 
 SUBJECT = Subject("Deployment", "demo-app", "web")
 pytestmark = pytest.mark.slow

@@ -13,8 +13,8 @@ from probe.demo.manifests import deployment
 from probe.watch.session import Ending, Order, Scene, watch
 from probe.watch.subject import Subject, look
 from tests.running import until
-from tests.test_daemon import standing, stop_api
 from tests.watch.reached import connected
+from tests.watched import standing, stop_api
 
 WEB = Subject("Deployment", "demo-app", "web")
 Tell = Callable[[], Any]

@@ -12,8 +12,8 @@ from probe.demo.manifests import deployment, service
 from probe.reflector import Connection
 from probe.sandbox.cluster import Cluster
 from probe.watch.subject import BadName, NothingInFront, Subject, find, look, parse
-from tests.test_daemon import standing
 from tests.watch.reached import connected
+from tests.watched import standing
 
 WEB = Subject("Deployment", "demo-app", "web")
 

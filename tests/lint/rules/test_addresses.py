@@ -238,6 +238,13 @@ def test_the_message_says_where_it_leads() -> None:
     )
 
 
+def test_the_message_holds_no_password() -> None:
+    value = "postgres://app:hunter2@0:5432/db?password=hunter2"
+    (found,) = [f for f in findings(env("DB_URL", value)) if f.rule.id == "zero-address"]
+
+    assert found.message.startswith("DB_URL is postgres://...@0:5432/db?...: 0 is the zero address")
+
+
 def test_the_message_names_no_flag_that_is_not_about_the_address() -> None:
     (found,) = [
         f
