@@ -85,12 +85,14 @@ def services(
 ) -> Iterator[str]:
     """Each family of the Service ports; takes the survey to its end first.
 
-    `epoch` is the Unix time (seconds) at which our monotonic one was 0. At most `limit` series
-    are told, those of failing ports first; `series` is filled in with how many were.
+    `epoch` is the Unix time (seconds) at which our monotonic one was 0. A port that is well is told
+    by the daemons that dial endpoints of it, a failing one by each that sees it fail: else series
+    grow with nodes times ports, 19 million for 500 x 3,000 (measured), to say that all is well. At
+    most `limit` are told, those of failing ports first; `series` is filled in with how many were.
     """
     ports: list[_Port] = []
     for found in survey.walk():
-        if found is not None:
+        if found is not None and _is_ours(found):
             ports.append(_port(node, found))
         yield ""
     ports, endpoints = _fitting(ports, limit, series)
@@ -106,9 +108,27 @@ def services(
         yield f'{name}{{{port.labels},pod="{_escape(pod)}",address="{track.edge.place}"}} 0\n'
 
 
+def _is_ours(found: SurveyedPort) -> bool:
+    """Whether this daemon is one of those that tell of the port; all are where no endpoint of it is
+    to be dialed."""
+    barred = found.book.implied.barred
+    return (
+        any(kind is Kind.ENDPOINT for kind, _, _ in found.states)
+        or _fails(found.book)
+        or not any(
+            (endpoint.ready or endpoint.terminating) and edge not in barred
+            for edge, endpoint in found.book.implied.backends()
+        )
+    )
+
+
+def _fails(book: PortBook) -> bool:
+    return book.judgement.verdict in FAILING and not book.judgement.on_purpose
+
+
 def _port(node: str, found: SurveyedPort) -> _Port:
     book, shape = found.book, _shape(tuple(found.states.items()))
-    failing = book.judgement.verdict in FAILING and not book.judgement.on_purpose
+    failing = _fails(book)
     counts, succeeded = book.counts, book.last_success
     told = shape.series + len(counts) + len(succeeded) - (Kind.CANDIDATE in succeeded) + failing
     for key in shape.zeros:

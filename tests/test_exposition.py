@@ -4,6 +4,7 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from probe.core import kube
+from probe.core.edges import Kind
 from probe.core.nodes import Node
 from probe.core.results import Outcome
 from probe.core.rounds import Config, Dial
@@ -179,3 +180,31 @@ def test_no_node_is_missing_where_no_service_tells_of_daemons() -> None:
     story.world.apply(kube.Listed("nodes", (Node("node-b"),)), story.now)
 
     assert named(read(page(story)), "prober_missing") == {}
+
+
+def test_a_healthy_port_is_told_by_those_who_dial_its_endpoints_a_failing_one_by_all() -> None:
+    """Of sixty daemons: too many for each to dial every endpoint."""
+
+    def answer(dial: Dial, now: float) -> Outcome:
+        return REFUSED if dial.edge.key.service.startswith("ill") else CONNECTED
+
+    daemons = [endpoint(f"10.0.9.{n}", node=f"node-{n}") for n in range(1, 60)]
+    ours = service(name="edgeprobe", namespace="edgeprobe", ips=(), opted_out=True)
+    names = [*(f"well-{n}" for n in range(40)), *(f"ill-{n}" for n in range(40))]
+    services = [service(name=name, ips=(f"10.96.2.{n}",)) for n, name in enumerate(names)]
+    slices = [slice_of(f"10.0.2.{n}", service=name) for n, name in enumerate(names)]
+    daemons.append(endpoint("10.0.9.60", node=NODE))
+    own = slice_of(*daemons, service="edgeprobe", namespace="edgeprobe")
+    empty, none = service(name="empty", ips=("10.96.3.1",)), slice_of(service="empty")
+    story = Story(Config(NODE, peers=("edgeprobe", "edgeprobe")), answer=answer)
+    story.listed([ours, *services, empty], [own, *slices, none]).run(200)
+    samples = read(page(story))
+    told = {dict(labels)["service"] for _, labels in named(samples, "verdict")}
+    dialed = {edge.key.service for edge in story.edges() if edge.kind is Kind.ENDPOINT}
+
+    assert {name for name in told if name.startswith("well")} == {
+        name for name in dialed if name.startswith("well")
+    }
+    assert 0 < len(dialed & {*names[:40]}) < 40
+    assert told >= {*names[40:], "empty"}
+    assert value(samples, "series", state="exported") == of_ports(samples)
