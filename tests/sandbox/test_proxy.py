@@ -88,7 +88,7 @@ async def test_pods_without_drain_are_still_dialed_within_the_lag_and_refuse() -
     manifest = deployment()
     async with sandbox(manifest, service(), proxy_lag=LAG) as cluster:
         met = await rollout(cluster, manifest)
-        assert met["refused"] > 10
+        assert met["refused"] > 0  # how many a busy machine meets is its own affair
         assert met["connected"] > 50
         assert met["timeout"] == 0
         await cluster.settled()
