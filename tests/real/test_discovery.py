@@ -259,7 +259,7 @@ async def test_unready_endpoints_count_only_as_published_and_accuse_nobody(shape
     assert shapes.edges("published") == shapes.expected("published", unready=HTTP)
     states = {e["state"] for p in shapes.documents["published"]["ports"] for e in p["edges"]}
     assert states == {"excluded"}
-    said = "no usable endpoint: no pod that the selector matches is ready"
+    said = "no endpoints yet: the first pods of its workload are starting"
     assert shapes.documents["hidden"]["summary"] == said
 
 

@@ -50,7 +50,8 @@ async def test_when_one_family_of_a_pod_fails_only_its_edges_do(
         pod.faults.drop("::/0")
         found = await become(ALL_UP | {("service", "ipv6"): "down", ("endpoint", "ipv6"): "down"})
         assert found["verdict"] == "endpoint_down"
-        assert found["summary"].startswith("1 of 2 endpoints fail (1 timeout): [fd00:")
+        said = "1 of 2 endpoints fail (1 timeout), all of them IPv6: [fd00:"
+        assert found["summary"].startswith(said)
         assert await told.edges_up(family="ipv4")
         assert not await told.edges_up(family="ipv6")
         pod.faults.heal()

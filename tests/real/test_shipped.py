@@ -20,6 +20,8 @@ from tests.running import total, until
 pytestmark = [
     *(pytest.mark.slow, pytest.mark.real, pytest.mark.timeout(300)),
     pytest.mark.asyncio(loop_scope="module"),
+    # In iptables mode tests/deployed lives through the same, on real kubelets.
+    pytest.mark.parametrize("cluster", ["nftables"], indirect=True, scope="session"),
 ]
 
 SHIPPED = str(ROOT / "deploy" / "probe.yaml")

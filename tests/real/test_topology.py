@@ -4,13 +4,13 @@ prefers what is near, and what daemons on the nodes make of it."""
 import asyncio
 import socket
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 import pytest_asyncio
 
 from probe.core import kube
-from probe.core.nodes import Node
+from probe.core.nodes import ZONE, Node
 from probe.reflector import connect
 from tests.cluster.api import Api
 from tests.cluster.cluster import Cluster, RunningPod
@@ -27,7 +27,6 @@ pytestmark = [
 ]
 
 SPACE = "topology"
-ZONE = "topology.kubernetes.io/zone"
 SERVICES = {"same-node": "PreferSameNode", "same-zone": "PreferSameZone"}
 
 ASKED = 20
@@ -175,7 +174,9 @@ async def test_a_node_is_read_with_its_zone_and_what_becomes_of_it(zones: Zones)
         await cluster.kubectl("uncordon", "node1")
         await cluster.kubectl("taint", "node", "node2", f"{taint}-")
 
-    assert sorted(listed.facts, key=lambda node: node.name) == [
+    found = sorted(listed.facts, key=lambda node: node.name)
+    assert all(dict(node.labels)[ZONE] == node.zone for node in found)
+    assert [replace(node, labels=()) for node in found] == [
         Node("node1", "zone-a", schedulable=False),
         Node("node2", "zone-b", leaving="the cluster autoscaler removes it"),
     ]
