@@ -32,6 +32,9 @@ LIVEZ_SECONDS = 0.2
 HEADROOM = 1.5
 """Dials per second allowed to those needed: at the very limit a queue would only grow."""
 
+UNCAPPED = ("--max-series", "1000000")
+"""Every Service port on the page: the dials are counted by its series."""
+
 COLUMNS = {
     "cpu": "% of a core",
     "per_dial": "us CPU/dial",
@@ -102,7 +105,7 @@ async def watched(
         limit = f"{HEADROOM * edges / INTERVAL:.0f}"
         async with (
             hollow(services, acceptor.port) as kubeconfig,
-            daemon(kubeconfig, "--max-dials-per-second", limit, *flags) as found,
+            daemon(kubeconfig, "--max-dials-per-second", limit, *UNCAPPED, *flags) as found,
         ):
             seen = Watched(found, acceptor)
 
