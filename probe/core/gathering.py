@@ -117,9 +117,7 @@ class _Seen:
         self._states = {t.edge: state(t, record, book, view) for t in self.tracks}
         self.dialed = [t for t in self.endpoints if self.tells(t)]
         self.down = [t for t in self.dialed if self._is(t, State.DOWN)]
-        self._behind = [
-            t for t in self.vips if _tells_nothing(t, self.endpoints, record, book, view)
-        ]
+        self._behind = [t for t in self.vips if _tells_nothing(t, self.endpoints, record, book)]
         self.vip_down = [t for t in self.vips if self._is(t, State.DOWN) and t not in self._behind]
 
     def _judged(self, tracks: Iterable[Track]) -> list[Track]:
@@ -179,7 +177,7 @@ def _just_emptied(book: PortBook, view: View) -> bool:
 
 
 def _tells_nothing(
-    vip: Track, endpoints: list[Track], record: ServiceRecord, book: PortBook, view: View
+    vip: Track, endpoints: list[Track], record: ServiceRecord, book: PortBook
 ) -> bool:
     """Whether kube-proxy is not to blame for a failure of the ClusterIP yet: it follows the
     endpoints with some delay, and the last pods that end may have stopped meanwhile."""

@@ -336,16 +336,14 @@ class View:
 def state(track: Track, record: ServiceRecord, book: PortBook, view: View) -> State:
     """The state of one edge now; `excluded` when its dials say nothing about health."""
     failing = track.outcome is not None and track.outcome.result in FAILURES
-    if _excluded(track, record, book, view, failing=failing):
+    if _excluded(track, book, view, failing=failing):
         return State.EXCLUDED
     if not fresh(track, view) or (view.stale and failing):
         return State.UNKNOWN
     return STATES[track.level]
 
 
-def _excluded(
-    track: Track, record: ServiceRecord, book: PortBook, view: View, *, failing: bool
-) -> bool:
+def _excluded(track: Track, book: PortBook, view: View, *, failing: bool) -> bool:
     """A failure counts only if its dial was begun when the edge had settled, and no pod's that is
     left only to end: it stops listening before its slice says that it is gone."""
     if track.edge.kind is Kind.CANDIDATE:

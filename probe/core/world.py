@@ -253,7 +253,7 @@ class World:
                 if track.level is Level.SUSPECT:
                     book.failing_since = min(book.failing_since, dial.at)
                 if step in TURNS:
-                    self._ask_siblings(record, book, dial.at, now)
+                    self._ask_siblings(book, dial.at, now)
                     self._roster.ask_witnesses(track, now)
                 elif step in HEALS and track.edge.kind is Kind.ENDPOINT:
                     book.turned_at = dial.at
@@ -267,9 +267,7 @@ class World:
         self._docket.add(record, book)
         self._again(record, book, track, now, heard=heard)
 
-    def _ask_siblings(
-        self, record: ServiceRecord, book: PortBook, turned_at: float, now: float
-    ) -> None:
+    def _ask_siblings(self, book: PortBook, turned_at: float, now: float) -> None:
         """Dials the port's other edges again soon, since one has turned: some, once a round, so
         that a flapping one costs no more than another; the others come by themselves."""
         book.turned_at = turned_at
@@ -327,7 +325,7 @@ class World:
         result = outcome.result
         laid = blame.cluster_ip(record, book, result, dial.at, period, running, waited=waited)
         if laid and self._may_ask(book, now):
-            self._ask_siblings(record, book, dial.at, now)
+            self._ask_siblings(book, dial.at, now)
 
     def judge(self, now: float) -> list[Turn]:
         """The verdicts that changed since the last call; nothing before everything is listed."""
