@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from math import inf
 
+from probe.core.backing import NOTHING, Backing
 from probe.core.losses import Lost
 from probe.core.results import Result
 
@@ -38,18 +39,16 @@ class Evidence:
     `stale_seconds` is for how long the API server has been away, if that makes failures doubtful.
     `usable` are all endpoints that take traffic, `undialed` those outside of what we may dial,
     `elsewhere` those that other daemons dial, not we. `unresolved` tells that ready pods are there
-    and none of them has the target port by that name. `starting` tells that somebody has just had
-    the first pods made, `rolling` that a workload behind the Service rolls. `removed_ago` is how
-    many seconds ago an endpoint was last removed, `answered_ago` since when the ClusterIP has not
-    connected. `node` is ours; `cause` what the failing endpoints share with those of other Services
-    ("node/NAME") and `shared` the sentence that says so. `mesh` is on the path to the pods;
-    `policies` are the NetworkPolicies that select the pods and leave us out, `near` how many of
-    those that are up no policy keeps from us, since they are on the node whose network we are on,
-    `workloads` how many are known behind the Service; `unplaced` that one of them is a DaemonSet
-    that fits no node. Where the port has two address families, `family` is the one of everything
-    that fails, `vip_family` the one of the only ClusterIP that leads somewhere, `empty` that of the
-    one that leads nowhere and `no_way` the one for which this node has no way out, and why: nothing
-    of it counts. While `emptying` the slices may yet follow.
+    and none of them has the target port by that name. `removed_ago` is how many seconds ago an
+    endpoint was last removed, `answered_ago` since when the ClusterIP has not connected. `node` is
+    ours; `cause` what the failing endpoints share with those of other Services ("node/NAME") and
+    `shared` the sentence that says so. `mesh` is on the path to the pods; `policies` are the
+    NetworkPolicies that select the pods and leave us out, `near` how many of those that are up no
+    policy keeps from us, since they are on the node whose network we are on. Where the port has two
+    address families, `family` is the one of everything that fails, `vip_family` the one of the only
+    ClusterIP that leads somewhere, `empty` that of the one that leads nowhere and `no_way` the one
+    for which this node has no way out, and why: nothing of it counts. While `emptying` the slices
+    may yet follow.
     """
 
     target_port: str = ""
@@ -74,9 +73,7 @@ class Evidence:
     stale_seconds: float | None = None
     drain_failures: int = 0
     new: bool = False
-    scaled_to_zero: bool = False
-    starting: bool = False
-    rolling: bool = False
+    backing: Backing = NOTHING
     unresolved: bool = False
     has_selector: bool = True
     lossy: Lost | None = None
@@ -91,8 +88,6 @@ class Evidence:
     mesh: str = ""
     policies: tuple[str, ...] = ()
     near: int = 0
-    workloads: int = 0
-    unplaced: bool = False
     family: str = ""
     vip_family: str = ""
     empty: str = ""

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable
 from math import inf
 
+from probe.core.backing import Backing
 from probe.core.candidates import candidates
 from probe.core.edges import Edge, Family, Kind
 from probe.core.evidence import Evidence
@@ -14,7 +15,6 @@ from probe.core.nodepaths import NodePaths
 from probe.core.results import FAILURES, Result
 from probe.core.surroundings import Surroundings
 from probe.core.verdicts import PROXY_PATIENCE
-from probe.core.workloads import Workload
 
 EMPTY_PATIENCE = 2.0
 """Seconds for which the last endpoint may be gone before that is an outage: a watch that stood
@@ -28,26 +28,15 @@ def evidence(
     view: View,
     paths: NodePaths,
     around: Surroundings,
-    workloads: Collection[Workload],
+    backing: Backing,
     kube_proxy: KubeProxy,
-    *,
-    scaled_to_zero: bool,
-    starting: bool = False,
-    rolling: bool = False,
 ) -> Evidence:
-    """What judge() needs to know of this Service port at this moment; `workloads` are those whose
-    pods the Service selects."""
+    """What judge() needs to know of this Service port at this moment."""
     service, seen = record.service, _Seen(record, book, view, around)
-    endpoints, vips = seen.endpoints, seen.vips
-    down = seen.down or seen.vip_down
-    told = _shared(down, paths, around) if book.anywhere else _emptied(record, book, around)
-    faults = [t.fault for t in seen.tracks if t.fault is not None]
-    barred = sum(book.leads_to(edge) for edge in book.implied.barred)
+    endpoints, vips, failing = seen.endpoints, seen.vips, seen.down or seen.vip_down
+    told = _shared(failing, paths, around) if book.anywhere else _emptied(record, book, around)
     near = seen.near(paths.own) if around.prober.on_host else frozenset()
-    emptying = bool(book.empty) and view.now - book.empty_since < view.settle
-    blind = bool(seen.vip_down) and not seen.down and len(seen.led) < book.leading
-    proxy = kube_proxy.explains(book, view) if blind else ""
-    doubt = blind and not proxy and kube_proxy.in_doubt(view)
+    proxy, doubt = _of_kube_proxy(seen, book, view, kube_proxy)
     return Evidence(
         target_port=_target_port(book, endpoints),
         usable=book.anywhere,
@@ -65,36 +54,32 @@ def evidence(
         candidates=candidates(record, book),
         candidates_pending=any(t.outcome is None for t in book.of_kind(Kind.CANDIDATE)),
         invalid=tuple(found.text for found in book.implied.invalid),
-        local_faults=len(faults),
-        local_fault_detail=faults[0].detail if faults else "",
+        local_faults=len(seen.faults),
+        local_fault_detail=seen.faults[0].detail if seen.faults else "",
         vip_faults=sum(t.fault is not None for t in vips),
         stale_seconds=view.stale_seconds if _doubtful((*endpoints, *vips), view) else None,
         drain_failures=sum(view.now - at < view.linger for at in book.drain_failures),
         new=view.now - book.since < view.settle,
-        scaled_to_zero=scaled_to_zero,
-        starting=starting,
-        rolling=rolling,
+        backing=backing,
         unresolved=not book.implied.edges and any(e.ready for e in record.held_endpoints()),
         has_selector=service is not None and bool(service.selector),
         lossy=lossy(book.losses, view.now),
-        undialed=barred,
-        elsewhere=book.leading - len(seen.led) - barred,
+        undialed=seen.barred,
+        elsewhere=book.leading - len(seen.led) - seen.barred,
         details=tuple(_sentence(t) for t in (*seen.down, *seen.vip_down) if t.outcome),
         removed_ago=view.now - max((r.at for r in record.removals), default=-inf),
         answered_ago=view.now - book.last_success.get(Kind.SERVICE, view.now),
         node=paths.own,
         cause=told[0],
         shared=told[1],
-        mesh=around.mesh_of_service(service, workloads),
-        policies=_policies(record, seen, near, around, workloads),
+        mesh=around.mesh_of_service(service, backing.workloads),
+        policies=_policies(record, seen, near, around, backing),
         near=sum(seen.is_up(edge) for edge in near),
-        workloads=len(workloads),
-        unplaced=any(w.unplaced for w in workloads),
-        family=seen.family_of(down),
+        family=seen.family_of(failing),
         vip_family=_family(book.connecting) if book.empty else "",
         no_way=" and ".join(f"{f.spoken} ({view.lacking[f]})" for f in seen.left_out),
-        empty="" if emptying else _family(book.empty),
-        emptying=emptying,
+        empty="" if seen.emptying else _family(book.empty),
+        emptying=seen.emptying,
     )
 
 
@@ -105,6 +90,8 @@ class _Seen:
         self, record: ServiceRecord, book: PortBook, view: View, around: Surroundings
     ) -> None:
         self._book, self._view = book, view
+        self.barred = sum(book.leads_to(edge) for edge in book.implied.barred)
+        self.emptying = bool(book.empty) and view.now - book.empty_since < view.settle
         self.led = [t for t in book.tracks.values() if book.leads_to(t.edge)]
         vips = [t for t in book.of_kind(Kind.SERVICE) if book.connects(t.edge)]
         families = {t.edge.family for t in (*self.led, *vips)}
@@ -114,6 +101,7 @@ class _Seen:
         self.endpoints = [t for t in self._judged(self.led) if not _leaves(t, around)]
         self.vips = self._judged(vips)
         self.tracks = (*self.endpoints, *self.vips)
+        self.faults = [t.fault for t in self.tracks if t.fault is not None]
         self._states = {t.edge: state(t, record, book, view) for t in self.tracks}
         self.dialed = [t for t in self.endpoints if self.tells(t)]
         self.down = [t for t in self.dialed if self._is(t, State.DOWN)]
@@ -162,6 +150,16 @@ class _Seen:
             + len(book.laid)
             + (not book.anywhere and _just_emptied(book, view))
         )
+
+
+def _of_kube_proxy(
+    seen: _Seen, book: PortBook, view: View, kube_proxy: KubeProxy
+) -> tuple[str, bool]:
+    """Where the ClusterIP fails and only other nodes dial some endpoints: why kube-proxy is to
+    blame for it, and else whether that may turn out yet."""
+    blind = bool(seen.vip_down) and not seen.down and len(seen.led) < book.leading
+    proxy = kube_proxy.explains(book, view) if blind else ""
+    return proxy, blind and not proxy and kube_proxy.in_doubt(view)
 
 
 def _family(families: Collection[Family]) -> str:
@@ -226,7 +224,7 @@ def _policies(
     seen: _Seen,
     near: Collection[Edge],
     around: Surroundings,
-    workloads: Collection[Workload],
+    backing: Backing,
 ) -> tuple[str, ...]:
     """The NetworkPolicies that leave us out of every port that fails; none of them does so of the
     pods `near` us."""
@@ -234,7 +232,8 @@ def _policies(
     if not failing.isdisjoint(near):
         return ()
     ports = {edge.dial_port for edge in failing or (near if seen.vip_down else ())}
-    found = [around.policies_leaving_out(record.service, workloads, port) for port in ports]
+    behind = record.service, backing.workloads
+    found = [around.policies_leaving_out(*behind, port) for port in ports]
     return tuple(dict.fromkeys(name for names in found for name in names)) if all(found) else ()
 
 

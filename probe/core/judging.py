@@ -71,7 +71,7 @@ def _waits(
 ) -> bool:
     """Whether the old judgement stands, for a bounded time, while dials under way decide the new
     one, or a rollout takes one failure through others on its way to the end of it."""
-    if not found.pending and not (found.rolling and _only_changes(old, new)):
+    if not found.pending and not (found.backing.rolling and _only_changes(old, new)):
         book.held_since = None
         return False
     if book.held_since is None or view.stale_seconds is not None:

@@ -5,10 +5,10 @@ behind a Service, and all its endpoints refuse (a ReplicaSet may declare another
 none (it may be scaled to zero, as an Argo Rollout is).
 """
 
-from collections.abc import Collection
 from math import inf
 
 from probe.core import kube
+from probe.core.backing import Backing
 from probe.core.ledger import PortBook, ServiceRecord, View
 from probe.core.workloads import REPLICA_SET, Workload
 
@@ -33,23 +33,20 @@ class ReplicaSets:
         record: ServiceRecord,
         book: PortBook,
         view: View,
-        workloads: Collection[Workload],
-        *,
-        unwanted: bool,
+        backing: Backing,
     ) -> None:
-        """Asks for those behind this port if they matter. `workloads` are known behind it;
-        `unwanted` is whether some are, and none is to have pods.
+        """Asks for those behind this port if they matter.
 
         Many Services are empty for good, so that one list after the last endpoint went has to do;
         but a ReplicaSet that was scaled to zero may have been scaled up again meanwhile.
         """
         service = record.service
-        if service is None or not service.selector or any(map(_is_watched, workloads)):
+        if service is None or not service.selector or any(map(_is_watched, backing.workloads)):
             return
         namespace = service.namespace
         empty = not book.anywhere and view.now - book.since >= view.settle
         outdated = self._listed.get(namespace, -inf) <= book.moved_at
-        if book.plan is not None or (empty and (unwanted or outdated)):
+        if book.plan is not None or (empty and (backing.scaled_to_zero or outdated)):
             self._wanted.add(namespace)
 
     def take(self) -> set[str]:

@@ -5,21 +5,23 @@ begins, moves and ends the records of its ports and edges, and asks for the dial
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from math import inf
 
+from probe.core.candidates import CANDIDATE_ENDPOINTS, candidate_plan
 from probe.core.docket import Docket
 from probe.core.edges import Edge, Endpoint, Family, Kind, implied
 from probe.core.expect import Place
 from probe.core.health import Level
 from probe.core.kube_proxy import KubeProxy
-from probe.core.ledger import BEFORE_US, PortBook, ServiceRecord, Track, is_silent
+from probe.core.ledger import BEFORE_US, PortBook, ServiceRecord, Track, View, is_silent
 from probe.core.mirror import Mirror
 from probe.core.nodepaths import NodePaths
 from probe.core.results import Outcome, Result, refused_by_proxy
 from probe.core.rounds import Config, Dial, Rounds
 from probe.core.routes import Routes
 from probe.core.sharing import Sharing
+from probe.core.workloads import Workload
 
 
 class Roster:
@@ -266,6 +268,25 @@ class Roster:
         gap = self._sharing.cadence.endpoint_gap
         for witness in self._paths.witnesses(track):
             self._rounds.soon(witness, now, gap)
+
+    def plan_candidates(
+        self, record: ServiceRecord, book: PortBook, view: View, workloads: Iterable[Workload]
+    ) -> None:
+        """Dials the declared ports, once per change, when every endpoint refuses the target."""
+        plan = candidate_plan(record, book, view, workloads)
+        if plan == book.plan:
+            return
+        for edge in [e for e in book.tracks if e.kind is Kind.CANDIDATE]:
+            book.tracks.pop(edge).gone = True
+        book.plan = plan
+        if plan is None:
+            return
+        for refused in plan.refused[:CANDIDATE_ENDPOINTS]:
+            endpoint = book.tracks[refused].endpoint
+            for port, _ in plan.declared:
+                edge = refused._replace(kind=Kind.CANDIDATE, dial_port=port)
+                book.tracks[edge] = track = Track(edge, endpoint, view.now)
+                self._rounds.put(track, view.now)
 
     def undecided(self) -> bool:
         """Whether a port is held back, or has edges that a single run has yet to confirm."""

@@ -33,15 +33,13 @@ def undialed(world: World, record: ServiceRecord, now: float) -> Iterator[PortBo
 
 def _judged(world: World, record: ServiceRecord, book: PortBook, now: float) -> Judgement:
     service, count = record.service, book.anywhere
-    workloads = world.mirror.workloads_of(service) if service is not None else ()
     found = Evidence(
         target_port=str(book.implied.port.target_port),
         usable=count,
         undialed=count,
         invalid=tuple(invalid.text for invalid in book.implied.invalid),
         new=now - book.since < world.config.settle,
-        scaled_to_zero=not count and world.mirror.wants_nothing(service),
-        starting=not count and world.mirror.starts.under_way(workloads, now),
+        backing=world.backing(record, book, now),
         unresolved=not book.implied.edges and any(e.ready for e in record.held_endpoints()),
         has_selector=service is not None and bool(service.selector),
     )

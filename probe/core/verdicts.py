@@ -98,8 +98,7 @@ def judge(evidence: Evidence) -> Judgement:
     for verdict, fits, sentence in TABLE:
         if fits(evidence):
             port = evidence.accepting[0].port if verdict is Verdict.PORT_MISMATCH else None
-            wanted = evidence.scaled_to_zero or evidence.starting
-            on_purpose = verdict is Verdict.NO_ENDPOINTS and wanted
+            on_purpose = verdict is Verdict.NO_ENDPOINTS and evidence.backing.empty_on_purpose
             cause = CAUSES.get(verdict, "").format(e=evidence)
             said = sentence(evidence) + _about_routes(evidence)
             return Judgement(verdict, said, port, on_purpose, cause)
@@ -237,11 +236,11 @@ def _why_unknown(e: Evidence) -> str:
 
 
 def _why_no_endpoints(e: Evidence) -> str:
-    if e.scaled_to_zero and e.unplaced:
+    if e.backing.scaled_to_zero and e.backing.unplaced:
         return "no endpoints: its DaemonSet fits no node"
-    if e.scaled_to_zero:
+    if e.backing.scaled_to_zero:
         return "no endpoints: its workload is scaled to zero"
-    if e.starting:
+    if e.backing.starting:
         return "no endpoints yet: the first pods of its workload are starting"
     if not e.has_selector:
         return (
@@ -314,7 +313,7 @@ def _about_candidates(e: Evidence) -> str:
     if e.candidates:
         ports = ", ".join(str(c.port) for c in e.candidates)
         return f" and none of the declared ports ({ports}) accepts"
-    return ", and the workload declares no other port" if e.workloads else ""
+    return ", and the workload declares no other port" if e.backing.workloads else ""
 
 
 def _healthy(e: Evidence) -> str:

@@ -10,7 +10,7 @@ from itertools import islice
 from math import ceil, inf
 
 from probe.core import blame, judging, kube
-from probe.core.candidates import CANDIDATE_ENDPOINTS, candidate_plan
+from probe.core.backing import NOTHING, Backing
 from probe.core.changes import Change
 from probe.core.docket import Docket
 from probe.core.edges import Kind, PortKey, ServiceKey
@@ -27,7 +27,6 @@ from probe.core.roster import Roster
 from probe.core.rounds import CANDIDATE_ROUNDS, Config, Dial, Rounds
 from probe.core.schedule import Cadence
 from probe.core.sharing import Sharing
-from probe.core.workloads import Workload
 
 SIBLINGS_ASKED = 20
 """Edges of a Service port that are dialed out of turn when one of them turns. Arbitrary: enough
@@ -338,52 +337,33 @@ class World:
             if blame.unsettled(book, now):
                 book.turned_at = max(book.turned_at, book.laid[-1].at)
                 self._ask(book, now)
-            workloads = self.mirror.workloads_of(record.service) if record.service else []
-            self._plan_candidates(record, book, view, workloads)
-            idle = not book.leading and record.service is not None
-            unwanted = idle and self.mirror.wants_nothing(record.service)
-            self._replica_sets.ask(record, book, view, workloads, unwanted=unwanted)
-            found = evidence(
-                record,
-                book,
-                view,
-                self._paths,
-                self.mirror.surroundings,
-                workloads,
-                self._roster.kube_proxy,
-                scaled_to_zero=unwanted,
-                starting=idle and self.mirror.starts.under_way(workloads, now),
-                rolling=self._roster.watched_closely(record),
-            )
+            backing = self.backing(record, book, now)
+            self._roster.plan_candidates(record, book, view, backing.workloads)
+            self._replica_sets.ask(record, book, view, backing)
+            around, kube_proxy = self.mirror.surroundings, self._roster.kube_proxy
+            found = evidence(record, book, view, self._paths, around, backing, kube_proxy)
             turn = judging.judge(book, found, view, patience)
             if turn is not None:
                 turns.append(turn)
             self._docket.rest(record, book, restless=not judging.calm(book, found))
         return turns
 
+    def backing(self, record: ServiceRecord, book: PortBook, now: float) -> Backing:
+        """What stands behind this port; whether pods are wanted matters where none is led to."""
+        if record.service is None:
+            return NOTHING
+        workloads = self.mirror.workloads_of(record.service)
+        return Backing(
+            tuple(workloads),
+            scaled_to_zero=not book.leading and self.mirror.wants_nothing(record.service),
+            starting=not book.leading and self.mirror.starts.under_way(workloads, now),
+            rolling=self._roster.watched_closely(record),
+        )
+
     def wanted_replica_sets(self) -> set[str]:
         """Namespaces, since the last call, whose ReplicaSets may explain what no other workload
         does."""
         return self._replica_sets.take()
-
-    def _plan_candidates(
-        self, record: ServiceRecord, book: PortBook, view: View, workloads: Iterable[Workload]
-    ) -> None:
-        """Dials the declared ports, once per change, when every endpoint refuses the target."""
-        plan = candidate_plan(record, book, view, workloads)
-        if plan == book.plan:
-            return
-        for edge in [e for e in book.tracks if e.kind is Kind.CANDIDATE]:
-            book.tracks.pop(edge).gone = True
-        book.plan = plan
-        if plan is None:
-            return
-        for refused in plan.refused[:CANDIDATE_ENDPOINTS]:
-            endpoint = book.tracks[refused].endpoint
-            for port, _ in plan.declared:
-                edge = refused._replace(kind=Kind.CANDIDATE, dial_port=port)
-                book.tracks[edge] = track = Track(edge, endpoint, view.now)
-                self._rounds.put(track, view.now)
 
     def _find(self, key: PortKey) -> tuple[ServiceRecord, PortBook] | None:
         namespace, service, port = key

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from math import inf
 
+from probe.core.backing import Backing
 from probe.core.edges import Scope, implied
 from probe.core.evidence import Evidence
 from probe.core.expect import Place
@@ -53,7 +54,6 @@ def gathered(
         view,
         paths or NodePaths(NODE, 14.0),
         around or Surroundings(),
-        workloads,
+        Backing(tuple(workloads)),
         KubeProxy({}),
-        scaled_to_zero=False,
     )

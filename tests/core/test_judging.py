@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from probe.core.backing import Backing
 from probe.core.evidence import Evidence
 from probe.core.judging import CONFIRM_DIALS, judge
 from probe.core.ledger import PortBook
@@ -68,7 +69,7 @@ def test_what_is_decided_in_between_starts_the_time_anew() -> None:
 
 
 def test_a_rollout_leads_from_one_failure_to_another_only_after_that_time() -> None:
-    rolling = replace(SILENT, rolling=True)
+    rolling = replace(SILENT, backing=Backing(rolling=True))
     found = judged(Judgement(Verdict.NOT_LISTENING, "refused"))
     for after in (0.0, LIMIT - JUST):
         assert turned(found, rolling, after) is None
@@ -82,7 +83,7 @@ def test_a_rollout_hides_no_failure_where_none_stood(old: Verdict) -> None:
     """A drain race ends by itself, so what follows it is news."""
     found = judged(Judgement(old, "of before"))
 
-    assert turned(found, replace(SILENT, rolling=True), 0.0) is Verdict.BLACKHOLED
+    assert turned(found, replace(SILENT, backing=Backing(rolling=True)), 0.0) is Verdict.BLACKHOLED
 
 
 def test_while_the_api_server_is_away_the_time_does_not_run() -> None:

@@ -4,8 +4,10 @@ from typing import Any
 
 import pytest
 
+from probe.core.backing import Backing
 from probe.core.evidence import Candidate, Evidence
 from probe.core.verdicts import Verdict, judge
+from tests.core.facts import workload
 from tests.core.judged import ACCEPTS, ALL_REFUSE, ANSWER, HEALTHY, REFUSED, TIMEOUT, summary
 
 
@@ -13,7 +15,7 @@ from tests.core.judged import ACCEPTS, ALL_REFUSE, ANSWER, HEALTHY, REFUSED, TIM
     ("facts", "said"),
     [
         (
-            {"candidates": (), "workloads": 1},
+            {"candidates": (), "backing": Backing((workload(),))},
             ALL_REFUSE + ", and the workload declares no other port",
         ),
         ({"candidates": ()}, ALL_REFUSE),
@@ -66,12 +68,15 @@ def test_unknown_says_what_is_missing(facts: dict[str, Any], said: str) -> None:
 @pytest.mark.parametrize(
     ("facts", "said"),
     [
-        ({"scaled_to_zero": True}, "no endpoints: its workload is scaled to zero"),
+        ({"backing": Backing(scaled_to_zero=True)}, "no endpoints: its workload is scaled to zero"),
         (
-            {"scaled_to_zero": True, "unplaced": True},
+            {"backing": Backing((workload(unplaced=True),), scaled_to_zero=True)},
             "no endpoints: its DaemonSet fits no node",
         ),
-        ({"starting": True}, "no endpoints yet: the first pods of its workload are starting"),
+        (
+            {"backing": Backing(starting=True)},
+            "no endpoints yet: the first pods of its workload are starting",
+        ),
         *(
             (
                 {"has_selector": False, "unresolved": elsewhere},
