@@ -1,6 +1,6 @@
 """What to do about a verdict: the next step, copy-paste where there is one."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from probe.core.edges import Family, Kind, Service
 from probe.core.health import Level
@@ -8,10 +8,17 @@ from probe.core.ledger import PortBook
 from probe.core.rollout_remedies import drain
 from probe.core.rollouts import Rollout
 from probe.core.verdicts import Verdict
+from probe.core.workloads import Workload
 
 
-def advice(service: Service, book: PortBook, rollouts: Iterable[Rollout] = ()) -> tuple[str, ...]:
-    """Lines for a person, the most useful first; empty when there is nothing to do."""
+def advice(
+    service: Service,
+    book: PortBook,
+    rollouts: Iterable[Rollout] = (),
+    workloads: Collection[Workload] = (),
+) -> tuple[str, ...]:
+    """Lines for a person, the most useful first; empty when there is nothing to do. `workloads`
+    are those that the Service selects, `rollouts` theirs."""
     verdict = book.judgement.verdict
     if verdict is Verdict.PORT_MISMATCH:
         return _port_mismatch(service, book)
@@ -27,6 +34,8 @@ def advice(service: Service, book: PortBook, rollouts: Iterable[Rollout] = ()) -
         )
     if verdict is Verdict.ENDPOINT_DOWN and book.empty and not _fails(book):
         return (_half_empty(service, book.empty[0]),)
+    if verdict is Verdict.NO_ENDPOINTS and _undeclared(book, workloads):
+        return (_named_port(service, book, workloads),)
     node = book.judgement.cause.partition("/")[2]
     line = LINES.get(verdict) if node or verdict not in FROM_OUTSIDE else FROM_OUTSIDE[verdict]
     return (line.format(ns=service.namespace, name=service.name, node=node),) if line else ()
@@ -34,7 +43,7 @@ def advice(service: Service, book: PortBook, rollouts: Iterable[Rollout] = ()) -
 
 LINES: dict[Verdict, str] = {
     Verdict.PROBE_FAULT: (
-        "free descriptors and source ports where probe runs: see edgeprobe_dials_total"
+        "free descriptors and source ports where probe runs: see edgeprobe_node_dials_total"
         '{{result="local_fault"}} and ulimit -n'
     ),
     Verdict.INVALID_TARGET: (
@@ -106,18 +115,41 @@ def _half_empty(service: Service, family: Family) -> str:
     )
 
 
-def _port_mismatch(service: Service, book: PortBook) -> tuple[str, ...]:
-    port = book.judgement.port
-    number = book.implied.port.port
-    # Strategic merge finds the entry by its port; with the same number twice it needs the protocol.
-    twice = sum(p.port == number for p in service.ports) > 1
-    protocol = ',"protocol":"TCP"' if twice else ""
-    patch = f'{{"spec":{{"ports":[{{"port":{number}{protocol},"targetPort":{port}}}]}}}}'
+def _undeclared(book: PortBook, workloads: Collection[Workload]) -> bool:
+    """Whether the targetPort is a name that no container of the selected pods has for a port."""
+    target = book.implied.port.target_port
+    names = {name for workload in workloads for name, _ in workload.named_ports}
+    return isinstance(target, str) and bool(workloads) and target not in names
+
+
+def _named_port(service: Service, book: PortBook, workloads: Iterable[Workload]) -> str:
+    declared = {d.port: d for workload in workloads for d in workload.declared}
+    meant = [number for number, d in declared.items() if not d.auxiliary] or declared
+    known = f" (the pods declare {', '.join(map(str, sorted(meant)))})" if meant else ""
     return (
-        f"set targetPort to {port}: kubectl patch service {service.name} "
-        f"-n {service.namespace} -p '{patch}'",
+        f"name the container's port {book.implied.port.target_port}, or set targetPort to its "
+        f"number{known}: kubectl edit service {service.name} -n {service.namespace}"
+    )
+
+
+def _port_mismatch(service: Service, book: PortBook) -> tuple[str, ...]:
+    command = f"kubectl patch service {service.name} -n {service.namespace}"
+    return (
+        f"set targetPort to {book.judgement.port}: {command} {_patch(service, book)}",
         "if the manifest is managed (Argo CD, Flux, Helm), change it there too",
     )
+
+
+def _patch(service: Service, book: PortBook) -> str:
+    """What `kubectl patch` wants besides. Strategic merge finds a port by its number alone: where
+    UDP and TCP share one (a DNS server's 53) it overwrites whichever stands first, so that there
+    the place in the list has to say which is meant."""
+    port, target = book.implied.port, book.judgement.port
+    shared = any(p.port == port.port and p.protocol != port.protocol for p in service.ports)
+    if not shared or port not in service.ports:
+        return f'-p \'{{"spec":{{"ports":[{{"port":{port.port},"targetPort":{target}}}]}}}}\''
+    path = f"/spec/ports/{service.ports.index(port)}/targetPort"
+    return f'--type=json -p \'[{{"op":"replace","path":"{path}","value":{target}}}]\''
 
 
 def _drain_race(rollouts: Iterable[Rollout]) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from typing import Any
 from probe.core.incident import Incident, Step
 from probe.core.schedule import rank
 from probe.core.sharing import shared_by
-from probe.core.suspects import NOTHING_KNOWN, sentence
+from probe.core.suspects import sentence, unexplained
 
 Json = dict[str, Any]
 
@@ -171,7 +171,7 @@ def explained(incident: Incident) -> str:
     """The change that explains it and how long before it that was, or that none is known."""
     found = incident.change
     if found is None:
-        return NOTHING_KNOWN
+        return unexplained(incident.watched, incident.author)
     told = found.kind, found.object, found.by or "", found.managed, found.detail
     return sentence(*told, incident.seconds_before)
 

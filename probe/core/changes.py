@@ -128,7 +128,8 @@ def last_write(service: Service, at: float) -> Change | None:
     """The Service's newest write by its managedFields: who and when, the old values unseen."""
     if service.author is None:
         return None
-    detail = f"last written with {_ports_text(service.ports)}; {UNSEEN}"
+    selector = f"selector {_labels(service.selector)}"
+    detail = f"last written with {_ports_text(service.ports)}, {selector}; {UNSEEN}"
     return _of_service(service, at, ChangeKind.SERVICE_EDIT, detail)
 
 

@@ -36,11 +36,20 @@ class Skip(StrEnum):
     UDP = "udp"
     SCTP = "sctp"
     OPTED_OUT = "opted_out"
+    OTHER_PROXY = "other_proxy"
     NAMESPACE = "namespace"
     MANUAL = "manual"
     BLOCKS_HOSTS = "blocks_hosts"
     FQDN = "fqdn"
     NO_PORT = "no_port"
+
+
+_SPOKEN: dict[str, str] = {Skip.BLOCKS_HOSTS: "MySQL (PROBE_DIAL_MYSQL=true dials it)"}
+
+
+def spoken(skip: str) -> str:
+    """A Skip as people read it; where a setting would have it dialed though it does harm, which."""
+    return _SPOKEN.get(skip, skip)
 
 
 ServiceKey = tuple[str, str]
@@ -108,6 +117,7 @@ class Service:
     opted_out: bool
     author: Author | None
     managed: str = ""
+    other_proxy: bool = False
 
     @property
     def headless(self) -> bool:
@@ -222,6 +232,8 @@ def implied(service: Service | None, slices: Iterable[EndpointSlice], scope: Sco
         return Implied((), (Skip.NAMESPACE,))
     if service.opted_out:
         return Implied((), (Skip.OPTED_OUT,))
+    if service.other_proxy:  # of what it makes of the ClusterIP and the slices nothing is known
+        return Implied((), (Skip.OTHER_PROXY,))
     if service.type == "ExternalName":
         return Implied((), (Skip.EXTERNAL_NAME,))
     ports: list[PortEdges] = []

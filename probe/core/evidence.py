@@ -1,7 +1,6 @@
 """All that is known of one Service port at one moment: what a verdict is read off."""
 
 from dataclasses import dataclass, field
-from math import inf
 
 from probe.core.backing import NOTHING, Backing
 from probe.core.losses import Lost
@@ -30,25 +29,27 @@ class Candidate:
 class Evidence:
     """All that is known of one Service port at one moment. Counts are of endpoints.
 
-    `expected` are those this node should have an opinion on, `dialed` those freshly dialed;
-    `down` holds the last result of each that is down, `failing_new` are those that failed before
-    they had settled. `vip_down` holds the result of each ClusterIP that is down although it should
-    connect; `vips` how many should, `vip_faults` how many of these we could not dial ourselves.
-    `proxy` is why kube-proxy is to blame for that although not all endpoints are dialed from here.
-    `drain_failures` counts recent ClusterIP failures laid to terminating or just-removed endpoints.
-    `stale_seconds` is for how long the API server has been away, if that makes failures doubtful.
-    `usable` are all endpoints that take traffic, `undialed` those outside of what we may dial,
-    `elsewhere` those that other daemons dial, not we. `unresolved` tells that ready pods are there
-    and none of them has the target port by that name. `removed_ago` is how many seconds ago an
-    endpoint was last removed, `answered_ago` since when the ClusterIP has not connected. `node` is
-    ours; `cause` what the failing endpoints share with those of other Services ("node/NAME") and
-    `shared` the sentence that says so. `mesh` is on the path to the pods; `policies` are the
-    NetworkPolicies that select the pods and leave us out, `near` how many of those that are up no
-    policy keeps from us, since they are on the node whose network we are on. Where the port has two
-    address families, `family` is the one of everything that fails, `vip_family` the one of the only
-    ClusterIP that leads somewhere, `empty` that of the one that leads nowhere and `no_way` the one
-    for which this node has no way out, and why: nothing of it counts. While `emptying` the slices
-    may yet follow.
+    `expected` are those this node should have an opinion on, `dialed` those freshly dialed; `down`
+    holds the last result of each that is down, `failing_new` are those that failed before they had
+    settled, `unsteady` those that answer at present but fail again and again. `vip_down` holds the
+    result of each ClusterIP that is down although it should connect, and `vip_failing` for how many
+    seconds its dials have done nothing else, from the first to the last; `vip_late` is as
+    `vip_down`, of those that kube-proxy may have to follow yet. `vips` is how many should connect,
+    `vip_faults` how many of these we could not dial ourselves. `proxy` is why kube-proxy is to
+    blame for that although not all endpoints are dialed from here. `drain_failures` counts recent
+    ClusterIP failures laid to terminating or just-removed endpoints. `stale_seconds` is for how
+    long the API server has been away, if that makes failures doubtful. `usable` are all endpoints
+    that take traffic, `undialed` those outside of what we may dial, `elsewhere` those that other
+    daemons dial, not we. `unresolved` tells that ready pods are there and none of them has the
+    target port by that name. `node` is ours; `cause` what the failing endpoints share with those of
+    other Services ("node/NAME") and `shared` the sentence that says so. `mesh` is on the path to
+    the pods; `policies` are the NetworkPolicies that select the pods and leave us out, `near` how
+    many of those that are up no policy keeps from us, since they are on the node whose network we
+    are on. Where the port has two address families, `family` is the one of everything that fails,
+    `vip_family` the one of the only ClusterIP that leads somewhere, `empty` that of the one that
+    leads nowhere and `no_way` the one for which this node has no way out, and why: nothing of it
+    counts. `lost` is the same of one that had a way out. While `emptying` the slices may yet
+    follow.
     """
 
     target_port: str = ""
@@ -60,9 +61,12 @@ class Evidence:
     undecided: int = 0
     settling: int = 0
     failing_new: int = 0
+    unsteady: int = 0
     vips: int = 0
     vips_dialed: int = 0
     vip_down: tuple[Result, ...] = ()
+    vip_late: tuple[Result, ...] = ()
+    vip_failing: float = 0.0
     proxy: str = ""
     candidates: tuple[Candidate, ...] = ()
     candidates_pending: bool = False
@@ -80,8 +84,6 @@ class Evidence:
     undialed: int = 0
     elsewhere: int = 0
     details: tuple[str, ...] = field(default=())
-    removed_ago: float = inf
-    answered_ago: float = 0.0
     node: str = ""
     cause: str = ""
     shared: str = ""
@@ -93,6 +95,7 @@ class Evidence:
     empty: str = ""
     emptying: bool = False
     no_way: str = ""
+    lost: str = ""
 
     @property
     def needed(self) -> int:

@@ -36,6 +36,7 @@ _ALL = (
         "no free source port: too many connections in TIME_WAIT",
         "an egress policy on the prober's own pod",
         "no route on this node for the Service's only address family (ENETUNREACH)",
+        "routes of this node that were lost, for all of one address family",
     ),
     _of(
         Verdict.UNKNOWN,

@@ -1,7 +1,6 @@
 """Records -> evidence: what was dialed of a Service port, counted for its verdict."""
 
 from collections.abc import Collection, Iterable
-from math import inf
 
 from probe.core.backing import Backing
 from probe.core.candidates import candidates
@@ -14,12 +13,15 @@ from probe.core.losses import lossy
 from probe.core.nodepaths import NodePaths
 from probe.core.results import FAILURES, Result
 from probe.core.surroundings import Surroundings
-from probe.core.verdicts import PROXY_PATIENCE
+from probe.core.verdicts import Verdict
 
 EMPTY_PATIENCE = 2.0
 """Seconds for which the last endpoint may be gone before that is an outage: a watch that stood
 still tells "not ready" and "ready again" one after the other, and the slices of a port that was
 added come a moment after it (both seen within 1.2 s on a busy cluster)."""
+
+NODES_NAMED = 3
+"""Nodes that one sentence names: a lost zone has dozens. Arbitrary."""
 
 
 def evidence(
@@ -34,7 +36,9 @@ def evidence(
     """What judge() needs to know of this Service port at this moment."""
     service, seen = record.service, _Seen(record, book, view, around)
     endpoints, vips, failing = seen.endpoints, seen.vips, seen.down or seen.vip_down
-    told = _shared(failing, paths, around) if book.anywhere else _emptied(record, book, around)
+    told = (
+        _shared(failing, book, paths, around) if book.anywhere else _emptied(record, book, around)
+    )
     near = seen.near(paths.own) if around.prober.on_host else frozenset()
     proxy, doubt = _of_kube_proxy(seen, book, view, kube_proxy)
     return Evidence(
@@ -47,9 +51,12 @@ def evidence(
         undecided=seen.undecided() + sum(paths.in_doubt(t) for t in seen.down) + doubt,
         settling=seen.count(endpoints, State.EXCLUDED),
         failing_new=seen.count(filter(_fails, endpoints), State.EXCLUDED),
+        unsteady=len(seen.unsteady),
         vips=len(vips),
         vips_dialed=sum(map(seen.tells, vips)),
         vip_down=_results(seen.vip_down, view),
+        vip_late=_results(seen.vip_late, view),
+        vip_failing=max((t.dialed_at - t.failing_since for t in seen.vip_down), default=0.0),
         proxy=proxy,
         candidates=candidates(record, book),
         candidates_pending=any(t.outcome is None for t in book.of_kind(Kind.CANDIDATE)),
@@ -58,7 +65,7 @@ def evidence(
         local_fault_detail=seen.faults[0].detail if seen.faults else "",
         vip_faults=sum(t.fault is not None for t in vips),
         stale_seconds=view.stale_seconds if _doubtful((*endpoints, *vips), view) else None,
-        drain_failures=sum(view.now - at < view.linger for at in book.drain_failures),
+        drain_failures=seen.drain_failures,
         new=view.now - book.since < view.settle,
         backing=backing,
         unresolved=not book.implied.edges and any(e.ready for e in record.held_endpoints()),
@@ -66,9 +73,9 @@ def evidence(
         lossy=lossy(book.losses, view.now),
         undialed=seen.barred,
         elsewhere=book.leading - len(seen.led) - seen.barred,
-        details=tuple(_sentence(t) for t in (*seen.down, *seen.vip_down) if t.outcome),
-        removed_ago=view.now - max((r.at for r in record.removals), default=-inf),
-        answered_ago=view.now - book.last_success.get(Kind.SERVICE, view.now),
+        details=tuple(
+            _sentence(t) for t in (*seen.down, *seen.unsteady, *seen.vip_down) if t.outcome
+        ),
         node=paths.own,
         cause=told[0],
         shared=told[1],
@@ -78,6 +85,7 @@ def evidence(
         family=seen.family_of(failing),
         vip_family=_family(book.connecting) if book.empty else "",
         no_way=" and ".join(f"{f.spoken} ({view.lacking[f]})" for f in seen.left_out),
+        lost=" and ".join(f"{f.spoken} ({view.lacking[f]})" for f in seen.lost),
         empty="" if seen.emptying else _family(book.empty),
         emptying=seen.emptying,
     )
@@ -96,6 +104,7 @@ class _Seen:
         vips = [t for t in book.of_kind(Kind.SERVICE) if book.connects(t.edge)]
         families = {t.edge.family for t in (*self.led, *vips)}
         self.left_out = sorted(families & view.lacking.keys())
+        self.lost = [family for family in self.left_out if family in view.lost]
         if len(self.left_out) == len(families):
             self.left_out = []  # no other family is there to judge it by: that is our own fault
         self.endpoints = [t for t in self._judged(self.led) if not _leaves(t, around)]
@@ -105,8 +114,12 @@ class _Seen:
         self._states = {t.edge: state(t, record, book, view) for t in self.tracks}
         self.dialed = [t for t in self.endpoints if self.tells(t)]
         self.down = [t for t in self.dialed if self._is(t, State.DOWN)]
-        self._behind = [t for t in self.vips if _tells_nothing(t, self.endpoints, record, book)]
-        self.vip_down = [t for t in self.vips if self._is(t, State.DOWN) and t not in self._behind]
+        up = (t for t in self.dialed if t not in self.down)
+        self.unsteady = [t for t in up if t.spell.unsteady(view.now)]
+        vips_down = [t for t in self.vips if self._is(t, State.DOWN)]
+        self.vip_late = [t for t in vips_down if _tells_nothing(t, self.endpoints, book, view)]
+        self.vip_down = [t for t in vips_down if t not in self.vip_late]
+        self.drain_failures = sum(view.now - at < view.linger for at in book.drain_failures)
 
     def _judged(self, tracks: Iterable[Track]) -> list[Track]:
         """Those of families that have a way out of this node."""
@@ -146,7 +159,7 @@ class _Seen:
             + (self.count(self.vips, State.FAILING) if speaks else 0)
             + sum(t.outcome is None and t.fault is None for t in self.tracks)
             + sum(self._is(t, *told) and book.outran(t) for t in self.tracks)
-            + (0 if self.down else self.count(self._behind, State.DOWN))
+            + (0 if self.down or self.drain_failures else len(self.vip_late))
             + len(book.laid)
             + (not book.anywhere and _just_emptied(book, view))
         )
@@ -174,25 +187,15 @@ def _just_emptied(book: PortBook, view: View) -> bool:
     return new or not view.heard_since(book.moved_at + EMPTY_PATIENCE)
 
 
-def _tells_nothing(
-    vip: Track, endpoints: list[Track], record: ServiceRecord, book: PortBook
-) -> bool:
+def _tells_nothing(vip: Track, endpoints: list[Track], book: PortBook, view: View) -> bool:
     """Whether kube-proxy is not to blame for a failure of the ClusterIP yet: it follows the
     endpoints with some delay, and the last pods that end may have stopped meanwhile."""
     if not book.fallback:
-        return book.catching_up(vip) or _may_follow(vip, record, book)
-    return not any(
+        return book.late(vip, view.patience)
+    return book.late(vip, view.patience) or not any(
         t.dialed_at >= vip.dialed_at and t.outcome and t.outcome.result is Result.CONNECTED
         for t in endpoints
     )
-
-
-def _may_follow(vip: Track, record: ServiceRecord, book: PortBook) -> bool:
-    """Whether a removal that kube-proxy may still have to follow would explain the failures as
-    well, although they were laid to none: the port had failed otherwise just before."""
-    answered = book.last_success.get(Kind.SERVICE, -inf)
-    removed = max((r.at for r in record.removals), default=-inf)
-    return not book.drain_failures and vip.dialed_at - min(removed, answered) <= PROXY_PATIENCE
 
 
 def _doubtful(tracks: Iterable[Track], view: View) -> bool:
@@ -244,18 +247,46 @@ def _leaves(track: Track, around: Surroundings) -> bool:
     return around.leaving(track.endpoint.node)
 
 
-def _shared(down: list[Track], paths: NodePaths, around: Surroundings) -> tuple[str, str]:
-    """What the failing edges share with those of other Services: a cause and its sentence."""
-    if paths.cut_off and all(map(is_silent, down)):
-        others = f"{len(paths.dead)} other nodes answers node {paths.own}"
-        if not paths.own:
-            others = f"{len(paths.dead)} nodes answers us, outside of the cluster"
-        return f"node/{paths.own}", f"nothing on the {others}, for {paths.services()} Services"
-    nodes = {t.endpoint.node if t.endpoint and is_silent(t) else "" for t in down}
-    said = [_why_silent(node, paths, around) for node in sorted(nodes)]
-    if not said or not all(said):
+def _shared(
+    down: list[Track], book: PortBook, paths: NodePaths, around: Surroundings
+) -> tuple[str, str]:
+    """What the failing edges share with those of other Services: a cause and its sentence. Once a
+    node is dead, others of which nobody has answered since went with it."""
+    if not down or not all(map(is_silent, down)):
         return "", ""
-    return f"node/{min(nodes)}", " and ".join(said)
+    if paths.cut_off.issuperset(t.edge.family for t in down):
+        return _cut_off(paths)
+    nodes: dict[str, list[Track]] = {}
+    for track in down:
+        nodes.setdefault(track.endpoint.node if track.endpoint else "", []).append(track)
+    said = {node: _why_silent(node, nodes[node], paths, around) for node in sorted(nodes)}
+    why = {node: sentence for node, sentence in said.items() if sentence}
+    others = [track for node in nodes.keys() - why.keys() for track in nodes[node]]
+    if others and paths.dead.keys().isdisjoint(why):
+        return _coming_back(down, book, paths)
+    if not all(paths.unheard(track) or paths.in_doubt(track) for track in others):
+        return "", ""
+    named = list(why.values())[:NODES_NAMED]
+    if more := len(nodes) - len(named):
+        named.append(f"nothing that is dialed on {more} more node{'s' * (more > 1)} does")
+    return f"node/{min(why)}", " and ".join(named)
+
+
+def _coming_back(down: list[Track], book: PortBook, paths: NodePaths) -> tuple[str, str]:
+    """The cause that was, until all that failed by it was dialed again."""
+    before = book.judgement
+    if before.verdict is not Verdict.NODE_PATH or not all(map(paths.in_doubt, down)):
+        return "", ""
+    return before.cause, "what did not answer is back, and these were not dialed since"
+
+
+def _cut_off(paths: NodePaths) -> tuple[str, str]:
+    """Our own node as the cause, and what says so."""
+    by = "" if len(paths.cut_off) > 1 else f" by {_family(paths.cut_off)}"
+    others = f"{len(paths.dead)} other nodes answers node {paths.own}"
+    if not paths.own:
+        others = f"{len(paths.dead)} nodes answers us, outside of the cluster"
+    return f"node/{paths.own}", f"nothing on the {others}{by}, for {paths.services()} Services"
 
 
 def _emptied(record: ServiceRecord, book: PortBook, around: Surroundings) -> tuple[str, str]:
@@ -271,14 +302,13 @@ def _emptied(record: ServiceRecord, book: PortBook, around: Surroundings) -> tup
     return causes[0], " and ".join(said)
 
 
-def _why_silent(node: str, paths: NodePaths, around: Surroundings) -> str:
+def _why_silent(node: str, silent: list[Track], paths: NodePaths, around: Surroundings) -> str:
     """The sentence for a node whose endpoints are silent for a reason of its own; else ""."""
-    if not node:
-        return ""
-    doubt = around.doubtful(node)
-    if node not in paths.dead:
+    doubt, dead = around.doubtful(node), paths.dead.get(node, frozenset())
+    if not dead.issuperset(t.edge.family for t in silent):
         return doubt
-    what = f"nothing on node {node} answers, for {paths.services(node)} Services"
+    by = "" if node in paths.whole else f" by {_family(dead)}"
+    what = f"nothing on node {node} answers{by}, for {paths.services(node)} Services"
     return f"{what}; {doubt}" if doubt else what
 
 

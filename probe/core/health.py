@@ -71,6 +71,9 @@ one before it: until then the endpoint may have gone, and nobody told us."""
 TURNS = frozenset({(Level.UP, Level.SUSPECT), (Level.DOWN, Level.RECOVERING)})
 """The first result against what was known of an edge: what its siblings met before is outrun."""
 
+FIRST_FAILURE = (Level.NEW, Level.SUSPECT)
+"""The same where nothing was known, or where all that a ClusterIP leads to was exchanged."""
+
 HEALS = frozenset({(Level.SUSPECT, Level.RECOVERING), (Level.CONFIRMED, Level.RECOVERING)})
 """The same for an endpoint whose failure was never confirmed: its cause may have ended for all. A
 ClusterIP that leads to one bad backend among many does this all the time, so it tells nothing."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from math import inf
 
 from probe.core.changes import Change
-from probe.core.edges import PortKey, ServiceKey
+from probe.core.edges import Author, PortKey, ServiceKey
 from probe.core.suspects import LATEST
 from probe.core.verdicts import FAILING, SEVERITY, Judgement, Verdict
 from probe.core.words import Word
@@ -60,8 +60,9 @@ class Incident:
     `services` counts the Services that it takes along now, `most` is the most at once. `closed` is
     since when it was quiet, `ending` the sentence that tells why it is over, `recovered` whether
     that is health. `began` is when the first dial began that failed by it, `change` what the
-    cluster did that explains it, None for nothing that we know of; both and `advice` are known once
-    it has been `told`.
+    cluster did that explains it, None for nothing that we know of, `watched` for how many seconds
+    we had looked on when it began, `author` who had written its Service last; these and `advice`
+    are known once it has been `told`.
     """
 
     id: str
@@ -84,6 +85,8 @@ class Incident:
     told: bool = False
     began: float = inf
     change: Change | None = None
+    watched: float | None = None
+    author: Author | None = None
     advice: tuple[str, ...] = ()
     _counts: Counter[Standing] = field(default_factory=Counter)
     _was_quiet: bool = False

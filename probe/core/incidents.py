@@ -10,7 +10,7 @@ from hashlib import blake2b
 from typing import NamedTuple, Protocol
 
 from probe.core.changes import Change
-from probe.core.edges import PortKey
+from probe.core.edges import Author, PortKey
 from probe.core.incident import SERVICES_KEPT, Incident, Standing, Step, standing
 from probe.core.judging import Turn
 from probe.core.suspects import LATEST
@@ -60,6 +60,12 @@ class Inquiry(Protocol):
 
     def change(self, incident: Incident) -> Change | None:
         """The change that explains what began then; None for nothing that is known."""
+
+    def watched(self, incident: Incident) -> float:
+        """For how many seconds we had looked on when it began: no change before that is known."""
+
+    def author(self, incident: Incident) -> Author | None:
+        """Who wrote its Service last; None for a cause that Services share, or if nobody says."""
 
 
 class Told(NamedTuple):
@@ -122,6 +128,8 @@ class Incidents:
             incident.tell(now)
             incident.advice = self._inquiry.advice(incident.lead)
             incident.began = self._inquiry.began(incident)
+            incident.watched = self._inquiry.watched(incident)
+            incident.author = self._inquiry.author(incident)
             self._explain(incident)
             yield Step.OPENED
             return

@@ -3,7 +3,7 @@
 from probe.core import scenes
 from probe.core.advice import advice
 from probe.core.changes import Change
-from probe.core.edges import PortKey
+from probe.core.edges import Author, PortKey
 from probe.core.incident import Incident
 from probe.core.ledger import PortBook, ServiceRecord
 from probe.core.verdicts import Judgement
@@ -30,8 +30,9 @@ class WorldInquiry:
         found = self._find(key)
         if found is None or found[0].service is None:
             return ()
-        rollouts = self._world.mirror.last_rollouts_of((key.namespace, key.service))
-        return advice(found[0].service, found[1], rollouts)
+        mirror, service = self._world.mirror, found[0].service
+        rollouts = mirror.last_rollouts_of((key.namespace, key.service))
+        return advice(service, found[1], rollouts, mirror.workloads_of(service))
 
     def began(self, incident: Incident) -> float:
         return scenes.began(self._world, incident.ports.keys(), incident.opened)
@@ -39,6 +40,13 @@ class WorldInquiry:
     def change(self, incident: Incident) -> Change | None:
         ports = incident.ports.keys()
         return scenes.explanation(self._world, ports, incident.judgement, incident.began)
+
+    def watched(self, incident: Incident) -> float:
+        return max(0.0, incident.began - self._world.started)
+
+    def author(self, incident: Incident) -> Author | None:
+        found = self._find(incident.lead) if incident.alone else None
+        return found[0].service.author if found and found[0].service else None
 
     def uid(self, namespace: str, service: str) -> str:
         """The Service's metadata.uid, "" if it is not known."""

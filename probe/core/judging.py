@@ -51,13 +51,17 @@ def judge(book: PortBook, found: Evidence, view: View, confirm_after: float) -> 
 
 def _rests(found: Evidence) -> bool:
     """Whether nothing of the port fails, nor is under way to be known."""
-    failing = found.down or found.vip_down or found.failing_new or found.drain_failures
+    failing = (
+        found.down or found.unsteady or found.vip_down or found.failing_new or found.drain_failures
+    )
     return found.usable > 0 and not failing and not found.pending
 
 
 def calm(book: PortBook, found: Evidence) -> bool:
     """Whether only a dial or an event can change the verdict while its dials are fresh."""
     fine = book.judgement.verdict in (Verdict.HEALTHY, Verdict.MASKED)
+    backing, wanted = found.backing, book.judgement.on_purpose
+    fine = fine or (wanted and backing.scaled_to_zero and backing.watched)
     return fine and not (found.settling or found.pending or found.emptying)
 
 

@@ -28,6 +28,9 @@ from probe.core.workloads import Workload, replica_set, workload
 
 OPT_OUT = "edgeprobe.dev/probe"
 SERVICE_NAME = "kubernetes.io/service-name"
+SERVICE_PROXY_NAME = "service.kubernetes.io/service-proxy-name"
+"""A label. kube-proxy leaves Services that have it, whatever its value, to another proxy
+(k8s.io/kubernetes/pkg/proxy/apis/well_known_labels.go)."""
 
 
 def service(obj: wire.Service) -> Service:
@@ -54,6 +57,7 @@ def service(obj: wire.Service) -> Service:
         opted_out=(meta.annotations or {}).get(OPT_OUT, "").lower() == "false",
         author=author(meta),
         managed=managed(meta),
+        other_proxy=SERVICE_PROXY_NAME in (meta.labels or {}),
     )
 
 

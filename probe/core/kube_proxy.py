@@ -45,7 +45,8 @@ is kube-proxy's."""
 
 
 class Stand(IntEnum):
-    """How one Service stands, what tells most first."""
+    """How one Service stands, what tells most first. LATE is what may be COMING, once kube-proxy
+    has had its time to follow."""
 
     PROVEN = 0
     COMING = 1
@@ -53,7 +54,8 @@ class Stand(IntEnum):
     UNSEEN = 3
     EXPLAINED = 4
     ANSWERS = 5
-    NOTHING = 6
+    LATE = 6
+    NOTHING = 7
 
 
 FAILS = (Stand.PROVEN, Stand.COMING, Stand.ANSWERED, Stand.UNSEEN)
@@ -76,7 +78,7 @@ class KubeProxy:
         and of these the ones whose endpoints changed last. A proxy that is behind fails there."""
         if now - self._asked_at < ASK_AGAIN:
             return []
-        found = (b for r in self._services.values() for b in r.books.values() if _is_up(b))
+        found = (b for r in self._services.values() for b in r.books.values() if _may_tell(b))
         chosen = nlargest(WITNESSES, found, key=lambda b: (_sees_all(b), b.moved_at))
         self._asked = [track for book in chosen for track in _vips(book)]
         self._asked_at = now
@@ -104,7 +106,7 @@ class KubeProxy:
         self._looked_at = view.now
         records = self._services.values()
         held = Counter(min(_stands(b, view) for b in r.books.values()) for r in records if r.books)
-        self._coming = held[Stand.COMING] > 0
+        self._coming = held[Stand.COMING] + held[Stand.LATE] > 0
         if held[Stand.PROVEN]:
             self._proven_until = view.now + PROXY_PATIENCE
         failing, seen = _sum(held, FAILS), _sum(held, FAILS[:-1])
@@ -127,9 +129,11 @@ def _failed(track: Track) -> bool:
     return track.outcome is not None and track.outcome.result in FAILURES
 
 
-def _is_up(book: PortBook) -> bool:
+def _may_tell(book: PortBook) -> bool:
+    """Whether a dial of the ClusterIP would be news: it answered, or was not dialed since all that
+    it leads to is new."""
     vips = _vips(book)
-    return bool(vips) and all(t.level is Level.UP for t in vips)
+    return bool(vips) and all(t.level in (Level.UP, Level.NEW) for t in vips)
 
 
 def _sees_all(book: PortBook) -> bool:
@@ -146,8 +150,14 @@ def _stands(book: PortBook, view: View) -> Stand:
     failing = [t for t in vips if t.level is not Level.UP and _failed(t) and fresh(t, view)]
     if not failing:
         return Stand.ANSWERS if any(t.outcome for t in vips) else Stand.NOTHING
-    if any(map(book.catching_up, failing)):
-        return Stand.NOTHING
+    stands = _stands_behind(book)
+    if not any(book.late(t, view.patience) for t in failing):
+        return stands
+    return Stand.LATE if stands is Stand.COMING else Stand.NOTHING
+
+
+def _stands_behind(book: PortBook) -> Stand:
+    """How a Service stands whose ClusterIP fails, by what is dialed behind it."""
     dialed = [t for t in _seen(book) if t.outcome is not None]
     if any(t.level is not Level.UP and _failed(t) for t in dialed):
         return Stand.EXPLAINED

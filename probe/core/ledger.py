@@ -19,11 +19,10 @@ from probe.core.edges import (
     PortEdges,
     Service,
     Skip,
-    better,
 )
 from probe.core.expect import Expectation, Place, answers, expected
 from probe.core.health import STATES, UNCONFIRMED, Level, State
-from probe.core.losses import CALM_SECONDS, Window, counted
+from probe.core.losses import CALM_SECONDS, WELL, Spell, Window, counted
 from probe.core.results import FAILURES, Outcome, Result
 from probe.core.rollouts import Laid, Phase, Removal
 from probe.core.verdicts import FAILING, PROXY_PATIENCE, Judgement, Verdict
@@ -50,8 +49,8 @@ BEFORE_US = -inf
 
 
 PROXY_SYNC = 5.0
-"""Seconds after which kube-proxy has surely followed a change where it follows at all: its
-minSyncPeriod of 1 s and the time that a large set of rules takes it. Chosen."""
+"""Seconds in which kube-proxy follows a change as a rule: its minSyncPeriod of 1 s and the time
+that a large set of rules takes it. A single run grants it no more, since somebody waits. Chosen."""
 
 
 @dataclass(slots=True)
@@ -60,8 +59,11 @@ class Track:
 
     `outcome` is the last one that says something about the edge; a local fault does not, and
     stands in `fault` until a dial succeeds in being one. `rejected_at` is when a dial began that
-    met a reject rule: hosts limit their ICMP errors, so that later ones time out. `placed` is
-    whether it has taken its place in the interval, after a first round quicker than the others.
+    met a reject rule: hosts limit their ICMP errors, so that later ones time out. `failing_since`
+    is when the first began of the last dials that failed one after the other, `spell` is what came
+    of those before, and `stuck_at` is when the first began of the last that found no way out of
+    this node. `placed` is the period over which its dials were spread last, 0 in the first round,
+    which is quicker.
     """
 
     edge: Edge
@@ -74,11 +76,14 @@ class Track:
     fault: Outcome | None = None
     dialed_at: float = -inf
     rejected_at: float = -inf
+    failing_since: float = -inf
+    spell: Spell = WELL
+    stuck_at: float = -inf
     dials: int = 0
     sent: float = -inf
     in_flight: bool = False
     gone: bool = False
-    placed: bool = False
+    placed: float = 0.0
 
     def serves(self, endpoint: Endpoint | None) -> bool:
         """Whether this is still the same pod: its address may have gone to another one."""
@@ -198,20 +203,18 @@ class PortBook:
         """The endpoints that the ClusterIP leads to at this node, and that should answer."""
         return self.hinted or frozenset(e for e in self.implied.edges if e not in self.idle)
 
-    def moved(self, now: float, *, first: bool = False) -> None:
-        """The endpoints in use have changed: kube-proxy has yet to follow. Those that are the
-        `first` tell nothing of how it followed others."""
-        if first or now - self.moved_at > PROXY_PATIENCE:
+    def moved(self, now: float) -> None:
+        """The endpoints in use have changed: kube-proxy has yet to follow."""
+        if now - self.moved_at > PROXY_PATIENCE:
             self.moving_since = now
         self.moved_at = now
 
-    def catching_up(self, track: Track) -> bool:
-        """Whether this ClusterIP was dialed too soon after the endpoints changed to tell anything
-        of kube-proxy. Where they never come to rest, that is no excuse for ever: not for what is
-        dialed when the patience is over."""
-        if track.outcome is None or track.dialed_at - self.moving_since > PROXY_PATIENCE:
-            return False
-        return track.dialed_at < self.moved_at + PROXY_SYNC
+    def late(self, vip: Track, patience: float) -> bool:
+        """Whether a kube-proxy that follows every change within the `patience` (seconds) may not
+        have done so yet when this ClusterIP was dialed last. Endpoints that never come to rest are
+        no excuse for one whose dials have all failed for PROXY_PATIENCE."""
+        failing = vip.dialed_at - max(self.moving_since, vip.failing_since)
+        return vip.dialed_at - self.moved_at <= patience and failing <= PROXY_PATIENCE
 
     def outran(self, track: Track) -> bool:
         """Whether an edge of this port turned after this one was dialed: together they would tell
@@ -254,7 +257,10 @@ class PortBook:
             return
         counts = told and met is not Result.REJECTED and now - self.moved_at >= CALM_SECONDS
         failed = UNCONFIRMED.get(level, 0) if counts else 0
-        edge = track.edge
+        edge, fell = track.edge, counts and level is Level.DOWN
+        if failed or fell:
+            began = track.failing_since
+            track.spell = track.spell.longer(began, now, track.period, fell=fell)
         if self.judgement.verdict in EXPLAINING:
             self.losses = ()
         elif self.leads_to(edge) or (edge.kind is Kind.SERVICE and self.connects(edge)):
@@ -273,6 +279,7 @@ class ServiceRecord:
     """One Service with its slices (by name), its ports' books (by number) and its removals.
 
     `moved` is whether the Service or its slices changed since the books were made from them.
+    `served` is whether a pod came into use since none was wanted; a new Service's has not.
     """
 
     service: Service | None = None
@@ -284,17 +291,10 @@ class ServiceRecord:
     endpoint_since: dict[str, float] = field(default_factory=dict)
     removals: list[Removal] = field(default_factory=list)
     moved: bool = True
+    served: bool = False
 
     def held_endpoints(self) -> Iterator[Endpoint]:
         return (endpoint for s in self.slices.values() for endpoint in s.endpoints)
-
-    def by_address(self) -> dict[str, Endpoint]:
-        """Of several at one address, as where one hostNetwork pod follows another on a node, the
-        one that is dialed."""
-        found: dict[str, Endpoint] = {}
-        for endpoint in self.held_endpoints():
-            found[endpoint.address] = better(found.get(endpoint.address), endpoint)
-        return found
 
     @property
     def terminating(self) -> bool:
@@ -305,7 +305,8 @@ class ServiceRecord:
 class View:
     """The moment and the settings under which records are read. Until `young_until` we are new
     ourselves; `proven` are the nodes that have answered since we began; `lacking` are the families
-    for which this node has no way out, and why."""
+    for which this node has no way out, and why, `lost` those of them that had one. kube-proxy is
+    granted `patience` (seconds) to follow a change."""
 
     now: float
     settle: float
@@ -316,6 +317,8 @@ class View:
     young_until: float = -inf
     proven: Container[str] = frozenset()
     lacking: Mapping[Family, str] = field(default_factory=dict)
+    lost: Container[Family] = frozenset()
+    patience: float = PROXY_PATIENCE
 
     @property
     def stale(self) -> bool:

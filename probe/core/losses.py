@@ -3,10 +3,12 @@
 A dial is lost when it failed though the next one or two of the same edge connected, or when it
 connected only after its SYN had been sent again. One is nothing: in a cluster's day that is normal
 (SNAT races, kubernetes/kubernetes#76699). A share of them is what callers meet. Edges that go down
-are not lost now and then, they have verdicts of their own.
+are not lost now and then, they have verdicts of their own; an endpoint that does so and fails again
+and again is unsteady, however few of all dials those are.
 """
 
 from dataclasses import dataclass
+from math import inf
 from typing import NamedTuple
 
 from probe.core.edges import Kind
@@ -33,6 +35,14 @@ CALM_SECONDS = 120.0
 """A failure within so many seconds after the endpoints in use have changed is not counted: it may
 be a removed pod's, and for so long conntrack keeps the backend of a SYN that nobody answered
 (blame.UNREPLIED_SECONDS), twice as long as a failure may be laid to a removal."""
+
+WELL_ROUNDS = 12
+"""Rounds in which an unsteady endpoint must answer to be well again, two minutes by default: one
+that fails half of its dials does so once in 4096 times. Chosen."""
+
+UNSTEADY_RUNS = 4
+"""Times that an endpoint must have failed, with answers in between, to be unsteady. A pod that
+restarts, or a network that is away for a while, does so once. Chosen."""
 
 Bucket = tuple[int, int, int]
 """Dials, those that never connected, those that lost a SYN."""
@@ -89,6 +99,30 @@ class Window:
     def _recent(self, now: float) -> tuple[Bucket, ...]:
         passed = min(BUCKETS, int((now - self.began) // self.seconds))
         return self.buckets[passed:] + (_EMPTY,) * passed
+
+
+@dataclass(frozen=True, slots=True)
+class Spell:
+    """How often an endpoint has failed, with answers in between, since it was well; whether it was
+    ever down meanwhile, and from when on it is well if it fails no more."""
+
+    ends: float
+    runs: int = 0
+    fell: bool = False
+
+    def unsteady(self, now: float) -> bool:
+        """Whether it fails again and again. A link that loses a tenth of all dials hardly ever
+        takes an endpoint down."""
+        return self.fell and self.runs >= UNSTEADY_RUNS and now < self.ends
+
+    def longer(self, began: float, now: float, period: float, *, fell: bool) -> "Spell":
+        """The spell once it answers again, after failures that `began` then and by which it `fell`
+        or did not; it is dialed every `period` seconds."""
+        before = self if began < self.ends else WELL
+        return Spell(now + WELL_ROUNDS * period, before.runs + 1, before.fell or fell)
+
+
+WELL = Spell(-inf)
 
 
 def _any_lost(bucket: Bucket) -> bool:

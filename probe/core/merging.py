@@ -50,8 +50,17 @@ def merged(documents: Iterable[Json], silent: Collection[str] = ()) -> Json:
         "ports": _ports(told, silent),
         **_explained([speaker, *told]),
         "changes": merged_changes(c for d in told for c in d["changes"])[:CHANGES_SHOWN],
+        "warnings": merged_warnings(told),
         "advice": list(dict.fromkeys(line for d in (speaker, *told) for line in d["advice"])),
     }
+
+
+def merged_warnings(documents: Iterable[Json]) -> list[Json]:
+    """The warnings of several nodes or Services, each once, whoever read who wrote it."""
+    found: dict[tuple[str, str], Json] = {}
+    for warning in (each for document in documents for each in document.get("warnings", ())):
+        found.setdefault((warning["object"], warning["detail"]), warning)
+    return list(found.values())
 
 
 def verdict_of(verdicts: Sequence[Verdict]) -> Verdict:
@@ -201,6 +210,7 @@ def _incident(group: list[Json]) -> Json:
         "service_count": max(i["service_count"] for i in group),
         "flaps": max(i["flaps"] for i in group),
         **_explained(group),
+        "watched_seconds": _watched(group),
         "advice": list(dict.fromkeys(line for i in (speaker, *group) for line in i["advice"])),
         "nodes": sorted({i["node"] for i in group}),
     }
@@ -211,6 +221,14 @@ def _explained(told: Iterable[Json]) -> Json:
     opened, that is the one that was nearest to the change: the others found it as they dialed."""
     known = next((each for each in told if each["change"]), {})
     return {name: known.get(name) for name in ("change", "seconds_before")}
+
+
+def _watched(group: list[Json]) -> float | None:
+    """For how long somebody had looked on when it began; None if one of them may have for longer,
+    since he does not say."""
+    told = (incident.get("watched_seconds") for incident in group)
+    known = [seconds for seconds in told if seconds is not None]
+    return max(known) if len(known) == len(group) else None
 
 
 def _node(document: Json) -> str:

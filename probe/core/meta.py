@@ -1,9 +1,11 @@
 """What every object of the API has: a name, who wrote it last, and what keeps it."""
 
+from collections.abc import Callable
 from sys import intern
 
 from probe.core import wire
 from probe.core.edges import Author
+from probe.core.wire_managers import Spec
 
 MARKS = (
     # Argo CD's documentation, "Resource Tracking": the annotation, and the label of its own.
@@ -30,8 +32,36 @@ def named(meta: wire.Meta) -> None:
 
 
 def author(meta: wire.Meta) -> Author | None:
-    """The manager whose write is the newest; status writers change no intent."""
-    writers = [m for m in meta.managedFields or () if m.time and m.subresource != "status"]
+    """The manager whose write to the spec is the newest, as far as we read the spec: labels,
+    annotations, finalizers and the status change no intent."""
+    return _newest(meta, bool)
+
+
+def teller(meta: wire.Meta, container: str, variable: str) -> Author | None:
+    """Who wrote a container's variable in the pod template last, or ("") its command line."""
+    name = 'k:{{"name":"{}"}}'.format
+
+    def owns(spec: Spec) -> bool:
+        pod = spec.get("f:template", {}).get("f:spec", {})
+        told = pod.get("f:containers", {}).get(name(container))
+        told = told or pod.get("f:initContainers", {}).get(name(container), {})
+        if variable:
+            return "f:value" in told.get("f:env", {}).get(name(variable), {})
+        return "f:args" in told or "f:command" in told
+
+    return _newest(meta, owns)
+
+
+def _newest(meta: wire.Meta, owns: Callable[[Spec], bool]) -> Author | None:
+    """The manager whose write is the newest of those that own such a field; who does not say what
+    is his may own anything."""
+    writers = [
+        manager
+        for manager in meta.managedFields or ()
+        if manager.time
+        and manager.subresource != "status"
+        and (manager.fieldsV1 is None or owns(manager.fieldsV1.get("f:spec", {})))
+    ]
     if not writers:
         return None
     last = max(reversed(writers), key=lambda m: m.time)  # times are whole seconds; later ones win

@@ -21,7 +21,7 @@ from probe.core import (
 )
 from probe.core.changes import Change, ChangeKind
 from probe.core.drains import Drains
-from probe.core.edges import Endpoint, EndpointSlice, Service, ServiceKey
+from probe.core.edges import EndpointSlice, Service, ServiceKey
 from probe.core.ledger import ServiceRecord
 from probe.core.policies import NetworkPolicy
 from probe.core.rolling import Rolling
@@ -181,11 +181,11 @@ class Mirror:
 
     def _list(self, event: kube.Listed, now: float) -> Iterator[Change]:
         names = {(fact.namespace, fact.name) for fact in event.facts}
+        for fact in event.facts:  # first, for an endpoint that is in another slice now has not gone
+            yield from self._store(fact, now)
         for namespace, name in self._names(event.resource) - names:
             if event.namespace in ("", namespace):
                 yield from self._remove(event.resource, namespace, name, self._now)
-        for fact in event.facts:
-            yield from self._store(fact, now)
 
     def _names(self, resource: str) -> set[tuple[str, str]]:
         if resource == kube.SERVICES.name:
@@ -211,6 +211,7 @@ class Mirror:
         edits = list(changes.service_changes(record.service, service, now))
         if record.service is None or record.service.uid != service.uid:
             record.since = now
+            record.served &= record.service is None and not self.wants_nothing(service)
         elif edits:
             record.edited_at = now
         self._selection.replace_service(record.service, service)
@@ -226,19 +227,14 @@ class Mirror:
             yield from self._drop_slice(slice_.namespace, slice_.name, now)
         self._owners[slice_.namespace, slice_.name] = key
         record = self.services.setdefault(key, ServiceRecord(since=now))
-        if record.slices.get(slice_.name) == slice_:
-            return
-        before = record.by_address()
-        record.slices[slice_.name] = slice_
-        yield from self._note_endpoints(key, record, before, now)
+        if record.slices.get(slice_.name) != slice_:
+            yield from self._replace_slice(key, slice_.name, slice_, now)
 
     def _drop_slice(self, namespace: str, name: str, now: float) -> Iterator[Change]:
         key = self._owners.pop((namespace, name), None)
         if key is not None:
+            yield from self._replace_slice(key, name, None, now)
             record = self.services[key]
-            before = record.by_address()
-            del record.slices[name]
-            yield from self._note_endpoints(key, record, before, now)
             if record.service is None and not record.slices:
                 del self.services[key]
 
@@ -251,7 +247,7 @@ class Mirror:
         self.starts.follow(old, workload, now)
         self._selection.replace_workload(old, workload)
         behind = self._behind(workload, old)
-        self._touch(workload.namespace, behind)
+        self.touched.update(self._known(workload.namespace, behind))
         if workload.kind == REPLICA_SET:  # listed now and then: when it changed is not known
             return
         yield from self._follow_workload(old, workload, behind, now)
@@ -261,6 +257,9 @@ class Mirror:
         self, old: Workload | None, new: Workload, behind: tuple[str, ...], now: float
     ) -> Iterator[Change]:
         """Tells how it changed, and begins a rollout where its pods are being replaced."""
+        if new.idle and not (old and old.idle):  # somebody wants no pods: no caller lost them
+            for record in self._known(new.namespace, behind).values():
+                record.served &= not self.wants_nothing(record.service)
         if old is None:
             if new.rolling and not new.stuck and not new.paused:
                 self._rolling.begin(new, behind, None, self._now)
@@ -296,7 +295,7 @@ class Mirror:
             if record is not None and record.service is not None:
                 yield changes.service_removed(record.service, now)
                 self._selection.replace_service(record.service, None)
-                record.service = None
+                record.service, record.served = None, False
                 self._move((namespace, name), record)
                 if not record.slices:
                     del self.services[namespace, name]
@@ -310,7 +309,7 @@ class Mirror:
         if gone is not None:
             behind = self._behind(gone)
             self._selection.replace_workload(gone, None)
-            self._touch(key[1], behind)
+            self.touched.update(self._known(key[1], behind))
             if gone.kind != REPLICA_SET:
                 yield workload_changes.workload_deleted(gone, behind, now)
 
@@ -319,9 +318,9 @@ class Mirror:
         record.moved = True
         self.touched[key] = record
 
-    def _touch(self, namespace: str, names: Iterable[str]) -> None:
-        found = ((namespace, name) for name in names)
-        self.touched.update((key, self.services[key]) for key in found if key in self.services)
+    def _known(self, namespace: str, names: Iterable[str]) -> dict[ServiceKey, ServiceRecord]:
+        keys = ((namespace, name) for name in names)
+        return {key: self.services[key] for key in keys if key in self.services}
 
     def _look_around(self, event: kube.Event, now: float) -> Iterator[Change]:
         """Has those judged anew that stand in what was altered; their edges may be other ones only
@@ -367,14 +366,16 @@ class Mirror:
             if any(e.node in turned for e in record.held_endpoints()):
                 self.touched[key] = record
 
-    def _note_endpoints(
-        self, key: ServiceKey, record: ServiceRecord, old: dict[str, Endpoint], now: float
+    def _replace_slice(
+        self, key: ServiceKey, name: str, slice_: EndpointSlice | None, now: float
     ) -> Iterator[Change]:
         """Remembers since when each endpoint is there and which of them are being removed."""
+        record = self.services[key]
         self._move(key, record)
-        new = record.by_address()
+        old, new = removals.replace_slice(record, name, slice_)
         running = self.rollouts_of(key)
-        progress = removals.follow(record, old, new, now, self._now, running)
+        wanted = not self.wants_nothing(record.service)
+        progress = removals.follow(record, old, new, now, self._now, running, wanted=wanted)
         for address in old.keys() - new.keys():
             self._drains.left(old[address].node, address)
         for rollout in running if progress else ():
@@ -384,11 +385,10 @@ class Mirror:
 
     def _end_rollouts(self, keys: Iterable[WorkloadKey], now: float) -> Iterator[Change]:
         for key in keys:
-            services = self.rollouts[key].services
-            records = [self.services.get((key[1], name)) for name in services]
-            terminating = any(r is not None and r.terminating for r in records)
+            known = self._known(key[1], self.rollouts[key].services)
+            terminating = any(record.terminating for record in known.values())
             workload = self.workloads.get(key)
             found = self._rolling.end(key, workload, now, terminating=terminating)
             if found is not None:
-                self._touch(key[1], services)
+                self.touched.update(known)
                 yield found

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from sys import intern
+from typing import NamedTuple
 
 from probe.core import listening
 from probe.core.targets import PORT_MAX, address_fault, numeric
@@ -137,30 +138,46 @@ def _probe_ports(container: Container) -> Iterator[tuple[int, str]]:
         yield (port, "") if isinstance(port, int) else (names.get(port, 0), port)
 
 
-def invalid_destinations(containers: Iterable[Container]) -> tuple[tuple[str, str], ...]:
-    """(source, sentence) for every configured destination that nobody may dial.
+REMEDY = "name the address that is meant"
+"""What to do about a configured destination that nobody may dial."""
+
+
+class Invalid(NamedTuple):
+    """A configured destination that nobody may dial: where it entered (env, args) and one sentence
+    about it, the container, and the variable, "" for an argument."""
+
+    source: str
+    sentence: str
+    container: str
+    variable: str = ""
+
+
+def invalid_destinations(containers: Iterable[Container]) -> tuple[Invalid, ...]:
+    """Every configured destination that nobody may dial.
 
     Only values whose key reads like an address to connect to, or which carry a scheme; listen
     addresses are fine as 0.0.0.0. Loopback is fine too: a container may talk to its neighbour.
     The sentences are published: of a value they hold the address, and "..." for all else, which
     may be a password.
     """
-    found: dict[tuple[str, str], None] = {}
+    found: dict[Invalid, None] = {}
     for container in containers:
+        name = container.name
         for key, value in container.env:
             if not ("://" in value or _DESTINATION_KEY.search(key)):
                 continue
             if listening.of_name(key, value):
                 continue
             if fault := _destination_fault(value.strip()):
-                found["env", f"container {container.name}: env {key}={fault}"] = None
+                said = f"container {name}: env {key}={fault}; {REMEDY}"
+                found[Invalid("env", said, name, key)] = None
         for position, arg in enumerate(container.args):
             if "://" not in arg or listening.listens_there(container.args, position):
                 continue
             flag = _FLAG.match(arg)
             if fault := _destination_fault(arg[flag.end() :] if flag else arg):
-                said = f"{flag[0] if flag else ''}{fault}"
-                found["args", f"container {container.name}: argument {said}"] = None
+                said = f"container {name}: argument {flag[0] if flag else ''}{fault}; {REMEDY}"
+                found[Invalid("args", said, name)] = None
     return tuple(found)
 
 

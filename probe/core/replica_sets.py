@@ -10,7 +10,6 @@ from math import inf
 from probe.core import kube
 from probe.core.backing import Backing
 from probe.core.ledger import PortBook, ServiceRecord, View
-from probe.core.workloads import REPLICA_SET, Workload
 
 
 class ReplicaSets:
@@ -41,7 +40,7 @@ class ReplicaSets:
         but a ReplicaSet that was scaled to zero may have been scaled up again meanwhile.
         """
         service = record.service
-        if service is None or not service.selector or any(map(_is_watched, backing.workloads)):
+        if service is None or not service.selector or backing.watched:
             return
         namespace = service.namespace
         empty = not book.anywhere and view.now - book.since >= view.settle
@@ -53,7 +52,3 @@ class ReplicaSets:
         """The namespaces that were asked for since the last call."""
         wanted, self._wanted = self._wanted, set()
         return wanted
-
-
-def _is_watched(workload: Workload) -> bool:
-    return workload.kind != REPLICA_SET

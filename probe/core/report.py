@@ -5,16 +5,14 @@ our monotonic receipt into them, since the core itself never knows the time of d
 """
 
 from collections.abc import Iterable, Iterator
-from itertools import islice
 from math import inf
 from typing import Any
 
 from probe.core import rollout_reports, scenes
 from probe.core.advice import advice
 from probe.core.changes import Change, ChangeKind, last_write
-from probe.core.edges import Edge, Kind, Service, ServiceKey
-from probe.core.incident import SERVICES_KEPT, Incident, Standing, standing
-from probe.core.incidents import Incidents
+from probe.core.edges import Edge, Kind, Service, ServiceKey, spoken
+from probe.core.incident import Standing, standing
 from probe.core.ledger import PortBook, ServiceRecord, Track, state
 from probe.core.moments import Clock, rfc3339
 from probe.core.relevance import Relevance
@@ -77,7 +75,7 @@ def _service(
     counted = asked or books
     verdict = worst(b.judgement.verdict for b in counted) if books else Verdict.UNKNOWN
     worst_book = next((b for b in counted if b.judgement.verdict is verdict), None)
-    rollouts = world.mirror.last_rollouts_of(key)
+    known = world.mirror.last_rollouts_of(key), world.mirror.workloads_of(record.service)
     return {
         "service": {"namespace": key[0], "name": key[1]},
         "spec": _spec(record.service),
@@ -92,20 +90,35 @@ def _service(
         "ports": ports,
         **_why(world, worst_book, clock),
         "changes": [change(c, clock) for c in _shown_changes(told, record.service, now)],
+        "warnings": list(_warnings(world, record.service)),
         "advice": list(
-            dict.fromkeys(a for b in books for a in advice(record.service, b, rollouts))
+            dict.fromkeys(line for b in books for line in advice(record.service, b, *known))
         ),
     }
+
+
+def _warnings(world: World, service: Service) -> Iterator[Json]:
+    """Addresses that nobody may dial and that the workloads behind it were told: none of its own
+    dials meets them, so that its verdict says nothing of them. With who wrote each, and when."""
+    for workload in world.mirror.workloads_of(service):
+        for found in workload.invalid:
+            teller = workload.tellers.get(found)
+            yield {
+                "object": f"{workload.kind} {workload.namespace}/{workload.name}",
+                "detail": found[1],
+                "by": teller.manager if teller else None,
+                "time": teller.time if teller else None,
+            }
 
 
 def _why(world: World, book: PortBook | None, clock: Clock) -> Json:
     """The change that explains what is wrong; a single run has not seen any."""
     if book is None or world.config.once or standing(book.judgement) is not Standing.FAILING:
-        return _explained(None, None, clock)
+        return explained(None, None, clock)
     ports, judgement = [book.implied.key], book.judgement
     at = scenes.began(world, ports, book.judged_since)
     found = scenes.explanation(world, ports, judgement, at)
-    return _explained(found, at - found.at if found is not None else None, clock)
+    return explained(found, at - found.at if found is not None else None, clock)
 
 
 def _spec(service: Service) -> Json:
@@ -148,7 +161,7 @@ def _starting(world: World, record: ServiceRecord, book: PortBook) -> bool:
 
 
 def _nothing(record: ServiceRecord) -> str:
-    reasons = ", ".join(dict.fromkeys(str(skip) for skip in record.skipped))
+    reasons = ", ".join(dict.fromkeys(map(spoken, record.skipped)))
     return f"nothing of it is dialed: {reasons or 'it has no ports'}"
 
 
@@ -241,7 +254,7 @@ def _shown_changes(told: list[Change], held: Service, now: float) -> list[Change
     return [*shown, written] if written else shown
 
 
-def _explained(found: Change | None, seconds_before: float | None, clock: Clock) -> Json:
+def explained(found: Change | None, seconds_before: float | None, clock: Clock) -> Json:
     """The change that explains something, and how long before it we heard of that."""
     if found is None or seconds_before is None:
         return {"change": None, "seconds_before": None}
@@ -318,70 +331,6 @@ def rollout(world: World, known: Rollout, clock: Clock) -> Json:
         workload=world.mirror.workloads.get(known.workload),
         ports=sorted({edge.dial_port for book in books for edge in book.implied.edges}),
     )
-
-
-def incidents(
-    found: Incidents,
-    node: str,
-    now: float,
-    clock: Clock,
-    *,
-    since: float | None = None,
-    namespace: str = "",
-    service: str = "",
-) -> Json:
-    """What this node sees and saw: open ones first, the newest first; those that were open at some
-    time in the last `since` seconds, and concern such Services. "incidents" is an iterator, as of
-    `services`; "untracked" counts failing Service ports for which there was no room."""
-
-    def meant(known: Incident) -> bool:
-        if since is not None and known.closed is not None and known.closed < now - since:
-            return False
-        return (not namespace and not service) or any(
-            namespace in ("", key[0]) and service in ("", key[1]) for key in known.taken()
-        )
-
-    return {
-        "node": node,
-        "incidents": (incident(known, node, now, clock) for known in found.told() if meant(known)),
-        "untracked": len(found.untracked),
-    }
-
-
-def incident(known: Incident, node: str, now: float, clock: Clock) -> Json:
-    """One incident. "kind" of its cause is service, node, proxy or self; "services" names some of
-    those that it takes along, "service_count" counts them all."""
-    kind, _, name = known.cause.partition("/")
-    services = islice(known.taken().items(), SERVICES_KEPT)
-
-    def time(at: float | None) -> str | None:
-        return None if at is None else rfc3339(clock(at))
-
-    return {
-        "id": known.id,
-        "state": "open" if known.closed is None else "closed",
-        "cause": {"kind": kind or "service", "name": name or "/".join(known.lead[:2])},
-        "verdict": str(known.judgement.verdict),
-        "first_verdict": str(known.first),
-        "worst_verdict": str(known.worst),
-        "summary": known.judgement.summary,
-        "services": [
-            {"namespace": key[0], "name": key[1], "ports": ports} for key, ports in services
-        ],
-        "service_count": known.services,
-        "most_services": known.most,
-        "opened": time(known.opened),
-        "updated": time(known.updated),
-        "closed": time(known.closed),
-        "seconds": round((now if known.closed is None else known.closed) - known.opened, 1),
-        "quiet_since": time(known.quiet_since) if known.closed is None else None,
-        "evidence_away_since": time(known.away_since),
-        "flaps": known.flaps,
-        "ending": known.ending if known.closed is not None else None,
-        **_explained(known.change, known.seconds_before, clock),
-        "advice": list(known.advice),
-        "node": node,
-    }
 
 
 def exit_code(verdict: Verdict, *, invalid: bool = False) -> int:

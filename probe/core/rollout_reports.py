@@ -272,7 +272,10 @@ def _lag(told: Json) -> Iterable[str]:
     elif told["failed"]:
         yield "no failure could be laid to a removed endpoint"
     elif window is not None and told["dials"]:
-        yield f"a removed endpoint still sent to for {window:.1f} s would have been seen (95 %)"
+        yield (
+            f"had a proxy gone on sending to a removed pod for {window:.1f} s or more, "
+            "it would have been seen (95 % sure)"
+        )
 
 
 def _named(names: Sequence[str]) -> str:

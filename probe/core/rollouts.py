@@ -67,13 +67,14 @@ class Phase(Word):
 @dataclass(slots=True)
 class Removal:
     """One endpoint that began to terminate, or went without that, at `at` (our receipt); `rollouts`
-    are those that it is of, its `pod` that of one."""
+    are those that it is of, its `pod` that of one. `since` is our first sight of it, or -inf."""
 
     address: str
     at: float
     pod: str = ""
     rollouts: "tuple[Rollout, ...]" = ()
     last_failure: float | None = None
+    since: float = -inf
 
     @property
     def lag(self) -> float | None:

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from math import inf
 
 from probe.core.candidates import CANDIDATE_ENDPOINTS, candidate_plan
-from probe.core.docket import Docket
-from probe.core.edges import Edge, Endpoint, Family, Kind, implied
+from probe.core.docket import EDGES, PORT, Docket
+from probe.core.edges import Edge, Endpoint, Family, Kind, PortKey, implied
 from probe.core.expect import Place
 from probe.core.health import Level
 from probe.core.kube_proxy import KubeProxy
@@ -19,7 +19,7 @@ from probe.core.mirror import Mirror
 from probe.core.nodepaths import NodePaths
 from probe.core.results import Outcome, Result, refused_by_proxy
 from probe.core.rounds import Config, Dial, Rounds
-from probe.core.routes import Routes
+from probe.core.routes import Routes, found_no_way
 from probe.core.sharing import Sharing
 from probe.core.workloads import Workload
 
@@ -49,6 +49,7 @@ class Roster:
         self.kube_proxy = KubeProxy(mirror.services)
         self.skipped_dials: Counter[str] = Counter()
         self.awaited: set[Edge] = set()
+        self._unshared: dict[PortKey, tuple[ServiceRecord, PortBook]] = {}
 
     def books(self) -> Iterator[tuple[ServiceRecord, PortBook]]:
         for record in self._mirror.services.values():
@@ -117,9 +118,8 @@ class Roster:
         wanted |= self._sharing.mine(book)
         usable = book.usable
         moved = usable != before or self.watched_closely(record)
-        # A single run does not know how long ago that was what its first list tells.
-        if usable != before and (book.tracks or self._config.once):
-            book.moved(now, first=not before)
+        if usable != before:  # how long ago that was what the first list tells is not known
+            book.moved(now)
         for edge in [e for e in book.tracks if e.kind is not Kind.CANDIDATE and e not in wanted]:
             book.tracks.pop(edge).gone = True
             self.awaited.discard(edge)
@@ -141,7 +141,7 @@ class Roster:
             self._paths.begun(track)
             self._await(track)
             self._watch(record, book, track, now)
-        if before and before.isdisjoint(usable):
+        if usable != before and before.isdisjoint(usable):
             for track in book.of_kind(Kind.SERVICE):
                 track.level, track.outcome = Level.NEW, None  # it leads elsewhere altogether
         if moved:
@@ -167,6 +167,11 @@ class Roster:
             self.awaited.add(track.edge)
 
     @property
+    def lost(self) -> frozenset[Family]:
+        """Those of them that had one while we looked."""
+        return self._routes.lost
+
+    @property
     def lacking(self) -> Mapping[Family, str]:
         """The families for which this node has no way out, and why."""
         return self._routes.lacking
@@ -180,16 +185,28 @@ class Roster:
             book = self._mirror.services[namespace, service].books[port]
             outcome = refused_by_proxy(outcome, unsure=family in book.unsure)
         lacked = family in lacking
-        outcome = self._routes.met(family, outcome, dial.at, expected=dial.expected)
+        stuck = self._stuck(dial) if found_no_way(outcome) else dial.at
+        outcome = self._routes.met(family, outcome, dial.at, expected=dial.expected, stuck=stuck)
         if lacked and family not in lacking:
             self._dial_again(family, now)
         return outcome
+
+    def _stuck(self, dial: Dial) -> float:
+        """When the first of the edge's last dials began that all found no way out of this node."""
+        namespace, service, port = dial.edge.key
+        track = self._mirror.services[namespace, service].books[port].tracks.get(dial.edge)
+        if track is None:
+            return dial.at
+        last = track.fault or track.outcome
+        if last is None or not found_no_way(last):
+            track.stuck_at = dial.at
+        return track.stuck_at
 
     def _dial_again(self, family: Family, now: float) -> None:
         for record, book in self.books():
             for track in book.tracks.values():
                 if track.edge.family is family and track.fault is not None:
-                    track.fault = None
+                    track.level, track.outcome, track.fault = Level.NEW, None, None
                     gap = 0.0 if self._config.once else self.pace(record, book, track)[0]
                     self._rounds.put(track, max(now, track.sent + gap))
                     self._docket.add(record, book)
@@ -207,14 +224,27 @@ class Roster:
         )
         if self._sharing.meet(alive, (book for _, book in self.books())) or remeshed:
             for other, book in self.books():
-                self._sync_tracks(other, book, book.usable, now)
-                self._docket.add(other, book)
+                self._unshared.setdefault(book.implied.key, (other, book))
+
+    def share(self, now: float) -> None:
+        """Shares the dials anew with the daemons that there are now; in each step some, since each
+        daemon of a large cluster comes and goes as their DaemonSet is updated."""
+        looked = 0
+        while self._unshared and looked < EDGES:
+            key = next(iter(self._unshared))
+            record, book = self._unshared.pop(key)
+            self._sync_tracks(record, book, book.usable, now)
+            for track in book.of_kind(Kind.SERVICE):
+                self._rounds.put_off(track, self.service_pace(record, book)[0])
+            self._docket.add(record, book)
+            looked += PORT + len(book.implied.edges)
 
     def _drop(self, book: PortBook) -> None:
         for edge, track in book.tracks.items():
             track.gone = True
             self.awaited.discard(edge)
         book.settle()
+        self._unshared.pop(book.implied.key, None)
         self._docket.drop(book)
 
     def pace(self, record: ServiceRecord, book: PortBook, track: Track) -> tuple[float, float]:

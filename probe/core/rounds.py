@@ -36,6 +36,10 @@ CLOSE_SHARES = {Kind.SERVICE: 0.25, Kind.ENDPOINT: 0.1}
 closely: a hundred Services that roll at once leave two thirds of it to all the others. Apart,
 since a thousand pods that end must not be in the way of the ClusterIP in front of them. Chosen."""
 
+GROWN = 1.5
+"""How much longer than its last one an edge's period must be for its dials to be spread anew: what
+was spread over a short round stands in a heap in a long one. Chosen."""
+
 CANDIDATE_ROUNDS = 6
 """Rounds between two looks at a candidate port: the application may still be starting, or may
 have stopped since. Chosen: once a minute at the default interval."""
@@ -132,17 +136,27 @@ class Rounds:
         """Plans the dial after the one just recorded: `wait` seconds after that one was due, or,
         if it left us unsure, from now; sooner if it was asked for `soon` while in flight.
 
-        The first such wait is a part of it, but at least `gap`: it takes the edges of a first
-        round, which is quicker than the others, to places all over the interval.
+        The first wait of its length is a part of it, but at least `gap`: it takes the edges of a
+        first round, or of shorter ones, to places all over the interval.
         """
         asked = track.due if track.due > track.sent + SLOT else inf
         base = now if unsure else max(track.due, now - wait)
-        if not unsure and not track.placed:
-            track.placed = True
-            share = FIRST_ROUND_SHARE + (1 - FIRST_ROUND_SHARE) * self._spot(track)
-            wait = max(gap, wait * share)
+        if not unsure and not self._is_close(track):
+            period, before = wait, track.placed
+            track.placed = period
+            if period > GROWN * before:
+                first = period * FIRST_ROUND_SHARE
+                wait = max(gap, first) + max(gap, period - first) * self._spot(track)
         due = min(asked, base + spread(wait, track.due, self._salt))
         self.put(track, max(due, track.sent + gap))
+
+    def put_off(self, track: Track, gap: float) -> None:
+        """Gives a track that was never dialed its place in a longer first round: others have turned
+        up who dial its target too, and `gap` is what their number leaves to each."""
+        begun = max(self._started, track.since)
+        due = begun + max(self._within(begun), gap) * self._spot(track)
+        if not track.dials and not track.in_flight and due > track.due:
+            self.put(track, due)
 
     def may_retry(self, now: float) -> bool:
         """Whether one more dial may be made again soon after a fault of our own."""

@@ -6,12 +6,12 @@ small one and several of a large one, or nobody could tell a bad pod from a bad 
 rank here is kept, since it adds up: who joins or leaves is looked at alone, not everybody again.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from probe.core.edges import Edge, Endpoint, ServiceKey
 from probe.core.ledger import PortBook
 from probe.core.rounds import Config
-from probe.core.schedule import Cadence, rank, salt
+from probe.core.schedule import SOURCES_MIN, Cadence, rank, salt
 
 GROUP = 8
 """Endpoints in a group, on average; up to twice as many before groups split. Chosen: a Service of
@@ -34,6 +34,12 @@ def shared_by(service: ServiceKey, group: int = 0) -> str:
     """By what the daemons rank themselves for a group of the Service's endpoints. The first group's
     is the Service's own: who is the first to tell of it is one that dials it."""
     return "/".join((*service, str(group)) if group else service)
+
+
+def speaks_for(book: PortBook) -> bool:
+    """Whether this node is one of the few that tell of a port that nobody dials an endpoint of.
+    They are the first to dial some once there are any, so that no other begins to tell of it."""
+    return book.ranks.get(0, 0) < SOURCES_MIN
 
 
 class Sharing:
@@ -90,5 +96,6 @@ class Sharing:
             or book.ranks[group_of(edge, count)] < self.cadence.sources
         }
 
-    def _rank(self, nodes: Iterable[str], book: PortBook, group: int) -> int:
-        return rank(self._config.node, nodes, shared_by(book.implied.key[:2], group))
+    def _rank(self, nodes: Collection[str], book: PortBook, group: int) -> int:
+        key = shared_by(book.implied.key[:2], group)
+        return rank(self._config.node, nodes, key) if nodes else 0

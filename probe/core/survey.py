@@ -14,6 +14,7 @@ from probe.core.health import State
 from probe.core.ledger import PortBook, ServiceRecord, Track, View, fresh, state
 from probe.core.nodes import doubtful
 from probe.core.placement import ANYWHERE
+from probe.core.verdicts import Verdict
 from probe.core.workloads import DAEMON_SET
 from probe.core.world import World
 
@@ -39,12 +40,14 @@ class Survey:
     """One look at every edge at `now` (monotonic seconds); whole once `walk` has come to its end.
 
     `edges` is how many there are to be dialed in each round: a ClusterIP that leads nowhere is only
-    sampled. `invalid_targets` is how many configured addresses nobody may dial, by namespace and
-    where they entered.
+    sampled. `ports` is how many Service ports have which verdict, and whether that is a failure.
+    `invalid_targets` is how many configured addresses nobody may dial, by namespace and where they
+    entered.
     """
 
     def __init__(self, world: World, now: float) -> None:
         self.edges = 0
+        self.ports: Counter[tuple[Verdict, bool]] = Counter()
         self.invalid_targets: Counter[tuple[str, str]] = Counter()
         self._fresh = 0
         self._world = world
@@ -91,6 +94,8 @@ class Survey:
                 namespace = book.implied.key.namespace
                 for invalid in book.implied.invalid:
                     self.invalid_targets[namespace, invalid.source] += 1
+                judged = book.judgement
+                self.ports[judged.verdict, judged.failing] += 1
                 yield SurveyedPort(book, states, down)
         self._look_at_workloads()
 

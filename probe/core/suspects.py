@@ -17,7 +17,7 @@ from math import inf
 from typing import NamedTuple
 
 from probe.core.changes import Aspect, Change, ChangeKind
-from probe.core.edges import PortKey, ServiceKey
+from probe.core.edges import Author, PortKey, ServiceKey
 from probe.core.verdicts import Verdict
 
 PRECEDING_SECONDS = 600.0
@@ -42,7 +42,7 @@ QUICK, SLOW = 180.0, PRECEDING_SECONDS
 has read it, and every edge was dialed again; a rollout while its pods are replaced one by one."""
 
 NOTHING_KNOWN = "no known change of the ten minutes before explains it"
-"""What is said where nothing is blamed."""
+"""What is said where nothing is blamed, by who watched for as long."""
 
 
 class Near(Enum):
@@ -288,8 +288,8 @@ _NEAR = {
 def sentence(
     kind: str, object_: str, by: str, managed: str, detail: str, seconds_before: float | None
 ) -> str:
-    """`after service_edit by kubectl-patch, 4 s before it failed: port 80: targetPort 80 -> 81`; an
-    older daemon does not tell how long."""
+    """`after service_edit by kubectl-patch, 4 s before it first failed: port 80: targetPort 80 ->
+    81`; an older daemon does not tell how long."""
     if object_.startswith("Service "):
         what = kind
     else:
@@ -305,9 +305,28 @@ _NAMED = frozenset({ChangeKind.NODE, ChangeKind.POLICY, ChangeKind.PROBER})
 
 
 def distance(seconds_before: float) -> str:
-    """How long before the first failed dial it was heard: `4 s before it failed`."""
-    if abs(seconds_before) < 1:
-        return "as it failed"
-    seconds = abs(seconds_before)
-    told = f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
-    return f"{told} before it failed" if seconds_before > 0 else f"heard {told} after it failed"
+    """How long before the first failed dial it was heard: `4 s before it first failed`."""
+    if abs(seconds_before) < 0.05:
+        return "as it first failed"
+    told = _span(abs(seconds_before))
+    late = seconds_before < 0
+    return f"heard {told} after it first failed" if late else f"{told} before it first failed"
+
+
+def unexplained(watched: float | None, author: Author | None) -> str:
+    """What is said where nothing is blamed: by who has not `watched` for ten minutes (in seconds;
+    None for not known) how long he has, and who wrote the Service last, which he may have missed:
+    `no change seen since probe started, 3 s before it first failed, explains it; the Service was
+    last written by kubectl-patch at 2026-11-21T20:36:30Z`."""
+    if watched is None or watched >= PRECEDING_SECONDS:
+        return NOTHING_KNOWN
+    began = f"no change seen since probe started, {distance(watched)}, explains it"
+    if author is None:
+        return began
+    return f"{began}; the Service was last written by {author.manager} at {author.time}"
+
+
+def _span(seconds: float) -> str:
+    if seconds < 1:
+        return f"{seconds:.1f} s"
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"

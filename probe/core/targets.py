@@ -52,10 +52,8 @@ def masked(text: str) -> str:
 def parse(text: str) -> Target:
     """HOST:PORT or [IPV6]:PORT as a Target. Raises InvalidTarget naming what is missing."""
     host, port = _split(text)
-    if not host:
-        raise InvalidTarget(
-            f"{text!r} has no host: an empty host means every address of the dialer itself"
-        )
+    if host in ("", "*"):
+        raise InvalidTarget(f"{text!r} has no host: it means every address of the dialer itself")
     if not port:
         raise InvalidTarget(f"{text!r} has no port: write it as HOST:PORT")
     if not (port.isascii() and port.isdigit()):
@@ -64,7 +62,15 @@ def parse(text: str) -> Target:
     if reason := port_fault(number):
         raise InvalidTarget(f"{text!r}: {reason}")
     address = numeric(host)
-    return Target(host if address is None else str(address), number)
+    if address is None:
+        return Target(host, number)
+    other = _decimal(host)
+    # What may not be dialed anyway is told so when it is judged.
+    if other not in (None, address) and not address_fault(str(address), person=True):
+        raise InvalidTarget(
+            f"{text!r}: {host} is {address} in octal and {other} in decimal: write the one meant"
+        )
+    return Target(str(address), number)
 
 
 def _split(text: str) -> tuple[str, str]:
@@ -106,6 +112,14 @@ def numeric(host: str) -> Address | None:
     return IPv4Address(value)
 
 
+def _decimal(host: str) -> Address | None:
+    """The address that people read there who take leading zeros for padding; None where no part
+    of it has any."""
+    parts = host.split(".")
+    bare = [part.lstrip("0") or "0" if part.isdigit() else part for part in parts]
+    return None if bare == parts else numeric(".".join(bare))
+
+
 def _number(part: str) -> int:
     if part[:2].lower() == "0x":
         return int(part, 16)
@@ -126,7 +140,7 @@ def address_fault(
     if isinstance(found, IPv6Address):
         found = found.ipv4_mapped or found
     if found.is_unspecified or (isinstance(found, IPv4Address) and found in THIS_NETWORK):
-        return f"{address} is the unspecified address and would dial the prober itself"
+        return f"{address} is the unspecified address and would dial the caller itself"
     if found.is_multicast or found == BROADCAST:
         return f"{address} is a multicast or broadcast address and has no TCP"
     if found.is_link_local:

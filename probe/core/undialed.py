@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from probe.core import verdicts
-from probe.core.edges import Skip, implied
+from probe.core.edges import Skip, implied, spoken
 from probe.core.evidence import Evidence
 from probe.core.expect import Place
 from probe.core.ledger import PortBook, ServiceRecord
@@ -45,6 +45,6 @@ def _judged(world: World, record: ServiceRecord, book: PortBook, now: float) -> 
     )
     judged = verdicts.judge(found)
     if count and judged.verdict is Verdict.UNKNOWN:
-        said = f"{count} endpoint{'s' * (count > 1)}, not dialed: {Skip.BLOCKS_HOSTS}"
+        said = f"{count} endpoint{'s' * (count > 1)}, not dialed: {spoken(Skip.BLOCKS_HOSTS)}"
         return replace(judged, summary=said)
     return judged

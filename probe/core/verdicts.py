@@ -61,9 +61,9 @@ UNDECIDED = frozenset({Verdict.UNKNOWN, Verdict.MASKED, Verdict.DENIED})
 """Verdicts by which a check could not tell (exit code 3)."""
 
 PROXY_PATIENCE = 30.0
-"""Seconds after a removal, or of silence, from which a ClusterIP that answers no dial has a
-kube-proxy that does not follow. One that does is behind by 10 to 15 s at worst (the incident that
-this project began with), by its minSyncPeriod of 1 s at best."""
+"""Seconds after a change of the endpoints, or of failures alone, from which a dial of a ClusterIP
+that fails tells of a kube-proxy that does not follow. One that does is behind by 10 to 15 s at
+worst (incident 3 of docs/edge-cases.md), by its minSyncPeriod of 1 s at best."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +84,11 @@ class Judgement:
     cause: str = ""
     from_start: bool = False
 
+    @property
+    def failing(self) -> bool:
+        """Whether something is wrong with the Service port that nobody wanted."""
+        return self.verdict in FAILING and not self.on_purpose
+
 
 CAUSES = {
     Verdict.PROBE_FAULT: "self/{e.node}",
@@ -100,12 +105,16 @@ def judge(evidence: Evidence) -> Judgement:
             port = evidence.accepting[0].port if verdict is Verdict.PORT_MISMATCH else None
             on_purpose = verdict is Verdict.NO_ENDPOINTS and evidence.backing.empty_on_purpose
             cause = CAUSES.get(verdict, "").format(e=evidence)
-            said = sentence(evidence) + _about_routes(evidence)
+            said = sentence(evidence)
+            if not (verdict is Verdict.PROBE_FAULT and evidence.lost):
+                said += _about_routes(evidence)
             return Judgement(verdict, said, port, on_purpose, cause)
     raise AssertionError("the last row fits everything")
 
 
 def _probe_fault(e: Evidence) -> bool:
+    if e.lost and not (e.invalid or e.down or e.vip_down):
+        return True
     if not e.local_faults or not (e.expected or e.vips) or e.vips_dialed:
         return False
     return not e.dialed or (0 < e.vips == e.vip_faults and not e.down)
@@ -120,12 +129,8 @@ def _unknown(e: Evidence) -> bool:
         return e.new
     if e.dialed < e.needed or (e.undialed and not e.expected and not e.vips):
         return True
-    return e.vips_dialed == 0 and e.vips > 0 and not e.down
-
-
-def _drain_race(e: Evidence) -> bool:
-    stale = bool(e.vip_down) and max(e.removed_ago, e.answered_ago) > PROXY_PATIENCE
-    return e.drain_failures > 0 and not e.down and not stale
+    late = bool(e.vip_late) and not e.vip_down
+    return (late or e.vips_dialed == 0) and e.vips > 0 and not (e.down or e.unsteady)
 
 
 def _port_mismatch(e: Evidence) -> bool:
@@ -136,7 +141,7 @@ TABLE: tuple[tuple[Verdict, Callable[[Evidence], bool], Callable[[Evidence], str
     (
         Verdict.PROBE_FAULT,
         _probe_fault,
-        lambda e: f"the prober itself could not dial: {e.local_fault_detail}",
+        lambda e: f"the prober itself could not dial: {_own_fault(e)}",
     ),
     (Verdict.UNKNOWN, _unknown, lambda e: _why_unknown(e)),
     (
@@ -156,7 +161,7 @@ TABLE: tuple[tuple[Verdict, Callable[[Evidence], bool], Callable[[Evidence], str
     ),
     (
         Verdict.DRAIN_RACE,
-        _drain_race,
+        lambda e: e.drain_failures > 0 and not e.down and not e.vip_down,
         lambda e: (
             f"{e.drain_failures} dial{'s' * (e.drain_failures != 1)} failed while endpoints were "
             "being removed: "
@@ -195,7 +200,7 @@ TABLE: tuple[tuple[Verdict, Callable[[Evidence], bool], Callable[[Evidence], str
     (
         Verdict.ENDPOINT_DOWN,
         lambda e: (
-            bool(e.down or (e.empty and not _vip_fails(e)))
+            bool(e.down or e.unsteady or (e.empty and not _vip_fails(e)))
             or (_vip_fails(e) and (e.up < e.dialed or _others_may(e)))
         ),
         lambda e: _endpoint_down(e),
@@ -232,16 +237,19 @@ def _why_unknown(e: Evidence) -> str:
     if e.undialed and not e.expected and not e.vips:
         return f"endpoints outside of what we may dial: all {e.undialed}"
     vip = "" if e.vips_dialed or not e.vips else ", the ClusterIP not yet"
+    if e.vip_late:
+        vip = f", the ClusterIP fails as yet ({_counted(e.vip_late)})"
     return f"{e.dialed} of {e.expected} endpoints dialed so far{vip}"
 
 
 def _why_no_endpoints(e: Evidence) -> str:
+    before = "; the Service led to other pods before" if e.backing.served else ""
     if e.backing.scaled_to_zero and e.backing.unplaced:
         return "no endpoints: its DaemonSet fits no node"
     if e.backing.scaled_to_zero:
-        return "no endpoints: its workload is scaled to zero"
+        return f"no endpoints: its workload is scaled to zero{before}"
     if e.backing.starting:
-        return "no endpoints yet: the first pods of its workload are starting"
+        return f"no endpoints yet: the first pods of its workload are starting{before}"
     if not e.has_selector:
         return (
             "no endpoints: the Service has no selector, "
@@ -272,7 +280,7 @@ def _vip_fails(e: Evidence) -> bool:
     """Whether the ClusterIP is down. One that fails now and then may do so a few times one after
     the other, until it has not connected for long."""
     flaps = e.lossy is not None and e.lossy.kind is Kind.SERVICE
-    return bool(e.vip_down) and (not flaps or e.answered_ago > PROXY_PATIENCE)
+    return bool(e.vip_down) and (not flaps or e.vip_failing > PROXY_PATIENCE)
 
 
 def _others_may(e: Evidence) -> bool:
@@ -330,6 +338,8 @@ def _healthy(e: Evidence) -> str:
 def _endpoint_down(e: Evidence) -> str:
     if e.down:
         return _failing(e) + _detail(e)
+    if e.unsteady:
+        return f"{e.unsteady} of {e.expected} endpoints fail again and again" + _detail(e)
     if not _vip_fails(e):
         return (
             f"{_healthy(e)}, but {_vip(e.empty)} has no endpoints: callers by {e.empty} are refused"
@@ -364,6 +374,10 @@ def _lossy(e: Evidence, lost: Lost) -> str:
 
 def _vip(family: str) -> str:
     return f"the {family} ClusterIP" if family else "the ClusterIP"
+
+
+def _own_fault(e: Evidence) -> str:
+    return f"this node has lost its way out for {e.lost}" if e.lost else e.local_fault_detail
 
 
 def _about_routes(e: Evidence) -> str:

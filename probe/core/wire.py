@@ -7,14 +7,8 @@ fields are what the API documents as optional, or what a broken object may lack.
 from dataclasses import dataclass, field
 from typing import TypedDict
 
+from probe.core.wire_managers import Manager
 from probe.core.wire_selectors import Affinity, Expression
-
-
-@dataclass(frozen=True, slots=True)
-class Manager:
-    manager: str = ""
-    time: str = ""
-    subresource: str = ""
 
 
 @dataclass(frozen=True, slots=True)

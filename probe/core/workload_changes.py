@@ -177,7 +177,8 @@ def invalid_targets(
     known = old.invalid if old is not None else ()
     for found in new.invalid:
         if found not in known:
-            yield _of_workload(new, at, ChangeKind.INVALID_TARGET, found[1], services)
+            told = replace(new, author=new.tellers.get(found))
+            yield _of_workload(told, at, ChangeKind.INVALID_TARGET, found[1], services)
 
 
 def rollout_ended(

@@ -1,14 +1,14 @@
 """Workloads: what their pod templates declare, and how far their rollouts are."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from sys import intern
 
 from probe.core import meshes, networking, ports, templates, wire
 from probe.core.edges import Author
 from probe.core.labels import Pairs, pairs
-from probe.core.meta import BadObject, author, managed, named, scaler
+from probe.core.meta import BadObject, author, managed, named, scaler, teller
 from probe.core.placement import ANYWHERE, Placement, placement
 
 CHANGE_CAUSE = "kubernetes.io/change-cause"
@@ -20,20 +20,23 @@ DAEMON_SET = "DaemonSet"
 UNKNOWN_LENGTH = -1
 """How long a preStop hook takes that runs a command or asks over HTTP."""
 
+NOBODY: Mapping[tuple[str, str], Author] = {}
+"""The same one for all workloads whose addresses can be dialed: nearly every one."""
+
 
 @dataclass(frozen=True, slots=True)
 class Workload:
     """A Deployment, StatefulSet or DaemonSet, as far as rollouts and declared ports go.
 
     `template` is the pod template's print, `images` are its containers' in the order of
-    `containers`, their names. `complete` is
-    what `kubectl rollout status` calls successfully rolled out; `rolling` that old pods are still
-    being replaced; `stuck` that its deadline passed. `mesh` is what the template wishes of each
-    mesh, `named_ports` are those that its containers call by a name. `readiness` is whether one of
-    its containers has a readinessProbe. `pre_stop` is its longest preStop sleep in seconds,
-    UNKNOWN_LENGTH if a hook does something else, None without any hook. `scaler` is who wrote the
-    replicas through the scale subresource. `unplaced` is whether it is a DaemonSet that fits
-    no node, `available` whether a pod of it is available, `fresh` whether it is a Deployment whose
+    `containers`, their names. `complete` is what `kubectl rollout status` calls successfully rolled
+    out; `rolling` that old pods are still being replaced; `stuck` that its deadline passed. `mesh`
+    is what the template wishes of each mesh, `named_ports` are those that its containers call by a
+    name. `readiness` is whether one of its containers has a readinessProbe. `pre_stop` is its
+    longest preStop sleep in seconds, UNKNOWN_LENGTH if a hook does something else, None without any
+    hook. `scaler` is who wrote the replicas through the scale subresource. `tellers` has who wrote
+    each of `invalid`, as far as that is known. `unplaced` is whether it is a DaemonSet that fits no
+    node, `available` whether a pod of it is available, `fresh` whether it is a Deployment whose
     very first rollout goes on. `placement` is a DaemonSet's: on which nodes its pods belong.
     """
 
@@ -57,6 +60,7 @@ class Workload:
     revision: str
     change_cause: str
     author: Author | None
+    tellers: Mapping[tuple[str, str], Author] = field(default_factory=lambda: NOBODY, compare=False)
     mesh: meshes.Wishes = meshes.NOTHING_WISHED
     named_ports: tuple[tuple[str, int], ...] = ()
     readiness: bool = False
@@ -101,6 +105,7 @@ def workload(kind: str, obj: wire.Workload) -> Workload:
     named(meta)
     pod, template_meta = spec.template.spec, spec.template.metadata
     containers = containers_of(pod)
+    invalid = ports.invalid_destinations(containers)
     annotations = meta.annotations or {}
     return Workload(
         kind=kind,
@@ -113,7 +118,7 @@ def workload(kind: str, obj: wire.Workload) -> Workload:
         template=templates.print_of(template_meta, pod),
         images=tuple(w.image for w in pod.containers or ()),
         declared=ports.declared(containers),
-        invalid=ports.invalid_destinations(containers),
+        invalid=tuple((found.source, found.sentence) for found in invalid),
         complete=_complete(kind, obj),
         rolling=_rolling(obj),
         stuck=_stuck(obj),
@@ -125,6 +130,7 @@ def workload(kind: str, obj: wire.Workload) -> Workload:
         revision=annotations.get(REVISION, ""),
         change_cause=annotations.get(CHANGE_CAUSE, ""),
         author=author(meta),
+        tellers=_tellers(meta, invalid),
         mesh=meshes.of_template(
             template_meta.labels or {},
             template_meta.annotations or {},
@@ -142,6 +148,12 @@ def workload(kind: str, obj: wire.Workload) -> Workload:
         fresh=_fresh(obj),
         placement=placement(pod) if kind == DAEMON_SET else ANYWHERE,
     )
+
+
+def _tellers(meta: wire.Meta, invalid: Iterable[ports.Invalid]) -> Mapping[tuple[str, str], Author]:
+    """Who wrote each of them, as far as that is known."""
+    found = {(i.source, i.sentence): teller(meta, i.container, i.variable) for i in invalid}
+    return {said: author for said, author in found.items() if author is not None} or NOBODY
 
 
 def _pre_stop(running: Iterable[wire.Container]) -> int | None:

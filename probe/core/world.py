@@ -15,9 +15,9 @@ from probe.core.changes import Change
 from probe.core.docket import Docket
 from probe.core.edges import Kind, PortKey, ServiceKey
 from probe.core.gathering import evidence
-from probe.core.health import ACCUSING, CONTINUOUS, HEALS, ONCE, TURNS, UNSURE, Level
+from probe.core.health import ACCUSING, CONTINUOUS, FIRST_FAILURE, HEALS, ONCE, TURNS, UNSURE, Level
 from probe.core.judging import Turn
-from probe.core.ledger import PortBook, ServiceRecord, Track, View, fresh
+from probe.core.ledger import PROXY_SYNC, PortBook, ServiceRecord, Track, View, fresh
 from probe.core.mirror import Mirror
 from probe.core.nodepaths import NodePaths
 from probe.core.replica_sets import ReplicaSets
@@ -27,6 +27,8 @@ from probe.core.roster import Roster
 from probe.core.rounds import CANDIDATE_ROUNDS, Config, Dial, Rounds
 from probe.core.schedule import Cadence
 from probe.core.sharing import Sharing
+from probe.core.verdicts import PROXY_PATIENCE
+from probe.core.workloads import REPLICA_SET
 
 SIBLINGS_ASKED = 20
 """Edges of a Service port that are dialed out of turn when one of them turns. Arbitrary: enough
@@ -39,7 +41,8 @@ they are stale, and 5,000 edges a second of 50,000 (2 ms, measured)."""
 
 
 class World:
-    """What one daemon, or one check, knows and does. `mirror` is the cluster as it was told."""
+    """What one daemon, or one check, knows and does. `mirror` is the cluster as it was told;
+    `dialed` counts the dials to all Services, also to those that are gone."""
 
     def __init__(self, config: Config, now: float) -> None:
         self.config = config
@@ -50,6 +53,7 @@ class World:
         if not config.once:
             self.mirror.start(now)
         self._sharing = Sharing(config)
+        self.dialed: Counter[tuple[Kind, Result]] = Counter()
         self.stale_seconds: float | None = None
         self._rounds = Rounds(config, now)
         self._steps = ONCE if config.once else CONTINUOUS
@@ -82,8 +86,9 @@ class World:
         """The moment, for reading records."""
         config = self.config
         times = config.settle, config.linger, config.interval, config.timeout
-        known = self._young_until, self._paths.proven, self._roster.lacking
-        return View(now, *times, self.stale_seconds, *known)
+        known = self._young_until, self._paths.proven, self._roster.lacking, self._roster.lost
+        patience = PROXY_SYNC if config.once else PROXY_PATIENCE
+        return View(now, *times, self.stale_seconds, *known, patience)
 
     def books(self) -> Iterator[tuple[ServiceRecord, PortBook]]:
         """Every Service port there is, with its Service's record."""
@@ -130,6 +135,7 @@ class World:
 
     def due(self, now: float, room: int) -> list[Dial]:
         """The dials to make now, at most `room`; each edge again only once it is recorded."""
+        self._roster.share(now)
         tracks = self._rounds.take(now, room, self._expects_nothing)
         return [Dial(t.edge, self.phase(t, now), now, not self._expects_nothing(t)) for t in tracks]
 
@@ -210,6 +216,7 @@ class World:
                 continue
             record, book = found
             outcome = self._roster.met(dial, outcome, now)
+            self.dialed[edge.kind, outcome.result] += 1
             book.counts[edge.kind, edge.family, outcome.result, dial.phase] += 1
             if outcome.syn_retransmits:
                 book.retransmits[edge.kind] += outcome.syn_retransmits
@@ -250,9 +257,12 @@ class World:
                 level, track.level = track.level, self._steps[track.level, connected]
                 step = level, track.level
                 if track.level is Level.SUSPECT:
+                    track.failing_since = dial.at
                     book.failing_since = min(book.failing_since, dial.at)
                 if step in TURNS:
                     self._ask_siblings(book, dial.at, now)
+                    self._roster.ask_witnesses(track, now)
+                elif step == FIRST_FAILURE and track.edge.kind is Kind.SERVICE:
                     self._roster.ask_witnesses(track, now)
                 elif step in HEALS and track.edge.kind is Kind.ENDPOINT:
                     book.turned_at = dial.at
@@ -294,17 +304,26 @@ class World:
             return
         gap, track.period = self._roster.pace(record, book, track)
         candidate = track.edge.kind is Kind.CANDIDATE
-        unsure = heard and track.level in UNSURE and not candidate
+        late = self._may_be_late(book, track, now)
+        unsure = heard and (track.level in UNSURE or late) and not candidate
         unsure = unsure and not self._expects_nothing(track)
         if track.fault is not None:
             unsure = track.edge.family not in self._roster.lacking and self._rounds.may_retry(now)
         wait = track.period * (CANDIDATE_ROUNDS if candidate else 1)
         if unsure:
-            close = self._roster.close_gap(book, track)
+            close = self._roster.close_gap(book, track) * (2 if late else 1)  # it takes a while
             wait = min(wait, self.cadence.confirm_after(close))
-            if (track.level, False) in ACCUSING:
+            if late or (track.level, False) in ACCUSING:
                 gap = close
         self._rounds.again(track, now, wait, gap, unsure=unsure)
+
+    def _may_be_late(self, book: PortBook, track: Track, now: float) -> bool:
+        """Whether the ClusterIP is down, and only a later dial tells whether that is kube-proxy's.
+        Where others dial most endpoints they tell so together: a round is too long for that."""
+        down = track.edge.kind is Kind.SERVICE and track.level is Level.DOWN
+        if not down or self._sharing.dials_all:
+            return False
+        return book.late(track, self.view(now).patience)
 
     def _blame(
         self, record: ServiceRecord, book: PortBook, dial: Dial, outcome: Outcome, now: float
@@ -349,7 +368,8 @@ class World:
         return turns
 
     def backing(self, record: ServiceRecord, book: PortBook, now: float) -> Backing:
-        """What stands behind this port; whether pods are wanted matters where none is led to."""
+        """What stands behind this port; whether pods are wanted matters where none is led to. Of
+        ReplicaSets, listed now and then, it is not known whether they were scaled to zero."""
         if record.service is None:
             return NOTHING
         workloads = self.mirror.workloads_of(record.service)
@@ -357,6 +377,7 @@ class World:
             tuple(workloads),
             scaled_to_zero=not book.leading and self.mirror.wants_nothing(record.service),
             starting=not book.leading and self.mirror.starts.under_way(workloads, now),
+            served=record.served and any(w.kind != REPLICA_SET for w in workloads),
             rolling=self._roster.watched_closely(record),
         )
 

@@ -52,6 +52,7 @@ def told(
         "change": None,
         "seconds_before": None,
         "changes": list(changes),
+        "warnings": [],
         "advice": list(advice),
         **more,
     }

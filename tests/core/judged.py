@@ -32,7 +32,7 @@ ROWS: dict[Verdict, dict[str, Any]] = {
         "down": (TIMEOUT,),
     },
     Verdict.NO_ENDPOINTS: {"usable": 0},
-    Verdict.DRAIN_RACE: {"drain_failures": 3, "down": (), "removed_ago": 5.0},
+    Verdict.DRAIN_RACE: {"drain_failures": 3, "down": (), "vip_down": ()},
     Verdict.PORT_MISMATCH: {"down": (REFUSED, REFUSED), "up": 0, "candidates": (ACCEPTS,)},
     Verdict.NOT_LISTENING: {"down": (REFUSED, REFUSED), "up": 0, "candidates": ()},
     Verdict.DENIED: {"down": (REJECTED, REJECTED), "up": 0},

@@ -20,7 +20,7 @@ from probe.core.announcements import (
     turn_to_tell,
 )
 from probe.core.changes import Change, ChangeKind
-from probe.core.edges import PortKey
+from probe.core.edges import Author, PortKey
 from probe.core.incident import Incident, Standing, Step
 from probe.core.verdicts import Judgement, Verdict
 
@@ -75,7 +75,8 @@ def test_an_event_regards_the_service_and_says_what_to_do() -> None:
         "reason": "PortMismatch",
         "action": "Dial",
         "note": "port 80: set targetPort to 8080; "
-        "after service_edit by argocd (Argo CD), 4 s before it failed: targetPort 8080 -> 8081; "
+        "after service_edit by argocd (Argo CD), 4 s before it first failed: "
+        "targetPort 8080 -> 8081; "
         "kubectl patch service web (seen from node node-1)",
         "regarding": {
             "apiVersion": "v1",
@@ -91,7 +92,7 @@ def test_an_event_regards_the_service_and_says_what_to_do() -> None:
 
 def test_a_change_of_another_object_is_named() -> None:
     assert (
-        "; after rollout of Deployment shop/web, 4 s before it failed: image a -> b ("
+        "; after rollout of Deployment shop/web, 4 s before it first failed: image a -> b ("
         in told(incident(change=ROLLOUT))["note"]
     )
 
@@ -100,6 +101,16 @@ def test_that_nothing_explains_it_is_said() -> None:
     assert told(incident())["note"] == (
         "port 80: set targetPort to 8080; no known change of the ten minutes before explains it "
         "(seen from node node-1)"
+    )
+
+
+def test_who_began_to_watch_only_then_says_so_and_who_wrote_last() -> None:
+    found = incident(watched=3.0, author=Author("kubectl-patch", "2026-11-21T10:26:00Z"))
+
+    assert told(found)["note"] == (
+        "port 80: set targetPort to 8080; no change seen since probe started, 3 s before it first "
+        "failed, explains it; the Service was last written by kubectl-patch at "
+        "2026-11-21T10:26:00Z (seen from node node-1)"
     )
 
 

@@ -106,8 +106,8 @@ def test_the_last_write_is_told_when_no_edit_was_seen() -> None:
     assert told is not None
     assert told.by == "argocd-controller"
     assert (
-        told.detail
-        == "last written with ports 8080 (targetPort 8080); earlier values were not seen"
+        told.detail == "last written with ports 8080 (targetPort 8080), selector app=backend-v1; "
+        "earlier values were not seen"
     )
 
 

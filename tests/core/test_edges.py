@@ -1,5 +1,8 @@
 from ipaddress import ip_network
 
+import pytest
+
+from probe.core import kube, wire
 from probe.core.edges import (
     EndpointSlice,
     Implied,
@@ -163,6 +166,16 @@ def test_ports_that_block_hosts_are_skipped_unless_asked_for() -> None:
 
     assert [skips(of=s) for s in (by_number, by_target, by_name)] == [[Skip.BLOCKS_HOSTS]] * 3
     assert skips(of=by_number, scope=Scope(dial_blocking_ports=True)) == []
+
+
+@pytest.mark.parametrize("name", ["multus-proxy", ""])
+def test_a_service_that_kube_proxy_leaves_to_another_proxy_is_skipped(name: str) -> None:
+    """What the other one makes of it is not known: Multus' leads to pods' second interfaces."""
+    labels = {"service.kubernetes.io/service-proxy-name": name}
+    meta = wire.Meta(name="backend-v1", namespace="demo-app", labels=labels)
+    left = kube.service(wire.Service(meta, wire.ServiceSpec(ports=[wire.ServicePort(80)])))
+
+    assert skips(slice_of("10.0.0.1"), of=left) == [Skip.OTHER_PROXY]
 
 
 def test_a_service_that_opted_out_or_lies_outside_of_the_scope_is_skipped() -> None:

@@ -11,7 +11,6 @@ from probe.core.ledger import PortBook, ServiceRecord, Track
 from probe.core.nodepaths import NodePaths
 from probe.core.nodes import Node
 from probe.core.results import Outcome, Result
-from probe.core.rollouts import Removal
 from probe.core.surroundings import Surroundings
 from probe.core.verdicts import Judgement, Verdict
 from tests.core.books import NOW, PODS, VIEW, book, gathered, track
@@ -58,7 +57,7 @@ def dead(*names: str, own: str = NODE) -> NodePaths:
             paths.begun(held)
             paths.met(held)
     list(paths.review(NOW))
-    assert paths.dead == {*names}
+    assert set(paths.dead) == {*names}
     return paths
 
 
@@ -74,6 +73,54 @@ def test_silent_endpoints_on_a_dead_node_share_its_cause() -> None:
 
     assert said.cause == "node/node-b"
     assert said.shared == "nothing on node node-b answers, for 2 Services"
+
+
+def test_a_zone_of_silent_endpoints_names_a_few_of_its_nodes() -> None:
+    nodes = ("node-b", "node-c", "node-d", "node-e", "node-f")
+    held = [replace(SILENT[0], edge=edge(f"10.0.0.{i}")) for i in range(len(nodes))]
+    for each, node in zip(held, nodes, strict=True):
+        each.endpoint = endpoint(each.edge.address, node=node)
+    paths = dead(*nodes[1:])
+    paths.cut_off = frozenset()
+    for each in held:
+        paths.met(each)
+    record, found = book(*held)
+    found.implied = implied(
+        service(), [slice_of(*(t.endpoint for t in held if t.endpoint))], Scope()
+    ).ports[0]
+    said = gathered(record, found, paths=paths)
+
+    assert said.cause == "node/node-c"
+    assert said.shared == (
+        "nothing on node node-c answers, for 2 Services and nothing on node node-d answers, "
+        "for 2 Services and nothing on node node-e answers, for 2 Services "
+        "and nothing that is dialed on 2 more nodes does"
+    )
+    paths.met(replace(held[0], edge=edge("10.0.0.9"), outcome=REFUSED))
+    assert gathered(record, found, paths=paths).cause == "", "that node lives"
+
+
+def test_what_failed_by_a_node_that_is_back_keeps_its_cause_until_it_is_dialed_again() -> None:
+    held, other = [replace(each) for each in SILENT], PortKey("demo-app", "other", 8080)
+    record, found = book(*held)
+    paths = dead("node-b")
+    for each in held:
+        paths.met(each)
+    back = Track(edge("10.0.7.7", key=other), endpoint("10.0.7.7"), 0.0, outcome=CONNECTED)
+    back.dialed_at = NOW - 0.5
+    paths.met(back)
+    list(paths.review(NOW))
+    assert gathered(record, found, paths=paths).cause == ""
+    found.judgement = Judgement(Verdict.NODE_PATH, "", cause="node/node-b")
+
+    said = gathered(record, found, paths=paths)
+    assert (said.cause, said.shared) == (
+        "node/node-b",
+        "what did not answer is back, and these were not dialed since",
+    )
+    held[0].dialed_at = NOW + 1
+    paths.met(held[0])
+    assert gathered(record, found, paths=paths).cause == ""
 
 
 def test_endpoints_that_refuse_share_nothing_with_a_dead_node() -> None:
@@ -153,14 +200,6 @@ def test_a_silent_edge_in_doubt_is_undecided() -> None:
         paths.met(held)
 
     assert gathered(*book(*SILENT), paths=paths).undecided == 2
-
-
-def test_the_last_removal_is_the_one_that_counts() -> None:
-    record, found = book(*SILENT)
-    assert gathered(record, found).removed_ago == float("inf")
-    record.removals = [Removal("10.0.0.8", NOW - 40), Removal("10.0.0.9", NOW - 4)]
-
-    assert gathered(record, found).removed_ago == 4
 
 
 def emptied(*nodes: str, cause: str = "") -> tuple[ServiceRecord, PortBook]:

@@ -1,7 +1,9 @@
 """What an incident asks of a World."""
 
+from dataclasses import replace
+
 from probe.core import kube
-from probe.core.edges import PortKey
+from probe.core.edges import Author, PortKey
 from probe.core.incident import Incident
 from probe.core.incidents import Incidents
 from probe.core.inquiry import WorldInquiry
@@ -49,6 +51,18 @@ def test_it_answers_of_what_is_dialed() -> None:
     assert asked.judgement(KEY._replace(port=9)) is None
     assert asked.advice(OTHER) == ()
     assert asked.uid("demo-app", "other") == ""
+
+
+def test_it_knows_since_when_we_watch_and_who_wrote_the_service_that_fails() -> None:
+    ada = Author("ada", "2026-11-20T10:00:00Z")
+    story = Story(answer=answers(at_10_0_0_1=REFUSED))
+    story.listed([service(author=ada)], [slice_of("10.0.0.1")]).run(20)
+    asked, found = WorldInquiry(story.world), opened(story)
+    found.began = story.world.started + 7.0
+
+    assert (asked.watched(found), asked.author(found)) == (7.0, ada)
+    assert asked.author(replace(found, cause="node/b")) is None
+    assert asked.author(replace(found, lead=OTHER)) is None
 
 
 def test_a_port_that_goes_and_a_service_that_goes_are_told_apart() -> None:

@@ -6,11 +6,12 @@ import pytest
 
 from probe.core.backing import Backing
 from probe.core.evidence import Evidence
-from probe.core.judging import CONFIRM_DIALS, judge
+from probe.core.judging import CONFIRM_DIALS, calm, judge
 from probe.core.ledger import PortBook
 from probe.core.results import Result
 from probe.core.verdicts import Judgement, Verdict
 from tests.core.books import NOW, PODS, VIEW, book
+from tests.core.facts import workload
 
 CONFIRM_AFTER = 0.5
 LIMIT = VIEW.interval + CONFIRM_DIALS * (VIEW.timeout + CONFIRM_AFTER)
@@ -95,3 +96,26 @@ def test_while_the_api_server_is_away_the_time_does_not_run() -> None:
 
     assert turned(found, UNDECIDED, heard + LIMIT - JUST) is None
     assert turned(found, UNDECIDED, heard + LIMIT + JUST) is Verdict.NOT_LISTENING
+
+
+@pytest.mark.parametrize(
+    ("kind", "backing", "rests"),
+    [
+        ("Deployment", {"scaled_to_zero": True}, True),
+        ("ReplicaSet", {"scaled_to_zero": True}, False),
+        ("Deployment", {"starting": True}, False),
+        ("Deployment", {}, False),
+    ],
+    ids=["at zero", "at zero, listed now and then", "starting", "empty"],
+)
+def test_what_is_at_zero_is_looked_at_again_when_something_is_told_of_it(
+    kind: str, backing: dict[str, bool], rests: bool
+) -> None:
+    """A cluster that is scaled down at night has thousands, each second anew otherwise."""
+    held = Backing((workload(kind=kind, replicas=0),), **backing)
+    found = judged()
+    empty = Evidence(backing=held)
+
+    assert turned(found, empty, 0.0) is Verdict.NO_ENDPOINTS
+    assert calm(found, empty) is rests
+    assert not calm(found, replace(empty, emptying=True))

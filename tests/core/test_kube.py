@@ -74,6 +74,92 @@ def test_the_author_is_who_wrote_last_and_not_a_status() -> None:
     assert service().author is None
 
 
+def managers(*written: tuple[str, dict[str, Any]]) -> dict[str, Any]:
+    """Metadata with these managers and what each owns, each written a second after the other."""
+    fields = [
+        {"manager": name, "time": f"2026-11-20T10:00:0{at}Z", "fieldsV1": owned}
+        for at, (name, owned) in enumerate(written)
+    ]
+    return {**META, "managedFields": fields}
+
+
+LABELLED: dict[str, Any] = {"f:metadata": {"f:labels": {"f:team": {}}, "f:finalizers": {".": {}}}}
+
+
+@pytest.mark.parametrize(
+    ("resource", "owned", "spec"),
+    [
+        ("services", {"f:ports": {'k:{"port":80,"protocol":"TCP"}': {"f:targetPort": {}}}}, {}),
+        ("services", {"f:selector": {}}, {}),
+        ("services", {"f:internalTrafficPolicy": {}}, {}),
+        ("deployments", {"f:replicas": {}}, {"template": {"spec": {}}}),
+        ("deployments", {"f:template": {"f:metadata": {}}}, {"template": {"spec": {}}}),
+        ("networkpolicies", {"f:ingress": {}}, {}),
+        ("nodes", {"f:unschedulable": {}}, {}),
+    ],
+)
+def test_the_author_wrote_a_part_of_the_spec_that_we_read_and_no_label_or_other_field(
+    resource: str, owned: dict[str, Any], spec: dict[str, Any]
+) -> None:
+    other: tuple[str, dict[str, Any]] = (
+        "kubectl-edit",
+        {"f:spec": {"f:sessionAffinity": {}, "f:strategy": {}}},
+    )
+    meta = managers(("argocd", {"f:spec": owned}), ("kubectl-label", LABELLED), other)
+
+    assert fact(resource, {"metadata": meta, "spec": spec}).author.manager == "argocd"
+
+
+def told_by(*written: tuple[str, dict[str, Any]], pod: dict[str, Any]) -> list[str]:
+    """Who wrote each address of the Deployment that nobody may dial."""
+    obj = {"metadata": managers(*written), "spec": {"template": {"spec": pod}}}
+    found = fact("deployments", obj)
+    return [found.tellers[invalid].manager for invalid in found.invalid]
+
+
+def owner(container: str, fields: dict[str, Any], *, kind: str = "f:containers") -> dict[str, Any]:
+    pod = {kind: {f'k:{{"name":"{container}"}}': {".": {}, **fields}}}
+    return {"f:spec": {"f:template": {"f:spec": pod}}}
+
+
+def test_an_invalid_address_was_told_by_who_wrote_its_variable_not_by_who_set_the_image() -> None:
+    def variable(name: str, **fields: Any) -> dict[str, Any]:
+        return {"f:env": {f'k:{{"name":"{name}"}}': {".": {}, "f:name": {}, **fields}}}
+
+    value: dict[str, Any] = {"f:value": {}}
+    env = [{"name": "UPSTREAM_ADDR", "value": "0:80"}]
+
+    assert told_by(
+        ("helm", owner("app", variable("UPSTREAM_ADDR", **value))),
+        ("ada", owner("app", variable("OTHER", **value))),
+        ("sidecars", owner("proxy", variable("UPSTREAM_ADDR", **value))),
+        ("flux", owner("app", variable("UPSTREAM_ADDR"))),  # another one wrote its value
+        ("kubectl-set", owner("app", {"f:image": {}})),
+        ("kubectl-label", LABELLED),
+        pod={"containers": [{"name": "app", "env": env}]},
+    ) == ["helm"]
+
+
+def test_an_invalid_address_of_a_command_line_was_told_by_who_wrote_that() -> None:
+    sidecar = {"name": "proxy", "command": ["p", "http://0:80"], "restartPolicy": "Always"}
+    app = {"name": "app", "args": ["--upstream=http://0:80"]}
+
+    assert told_by(
+        ("helm", owner("app", {"f:args": {}})),
+        ("injector", owner("proxy", {"f:command": {}}, kind="f:initContainers")),
+        ("kubectl-set", owner("app", {"f:image": {}})),
+        pod={"containers": [app], "initContainers": [sidecar]},
+    ) == ["helm", "injector"]
+
+
+def test_who_told_an_invalid_address_may_be_unknown() -> None:
+    pod = {"containers": [{"name": "app", "args": ["http://0:80"]}]}
+    meta = managers(("kubectl-label", LABELLED))
+    found = fact("deployments", {"metadata": meta, "spec": {"template": {"spec": pod}}})
+
+    assert (len(found.invalid), found.tellers) == (1, {})
+
+
 @pytest.mark.parametrize(
     ("resource", "obj"),
     [

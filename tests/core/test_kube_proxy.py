@@ -151,6 +151,17 @@ def test_a_service_about_to_be_sure_puts_off_what_is_said_of_the_others() -> Non
         assert KubeProxy(services(whole(verdict))).in_doubt(VIEW) is doubt
 
 
+@pytest.mark.parametrize(
+    ("held", "doubt"), [(whole(Verdict.HEALTHY), True), (book(TIMEOUT), False)]
+)
+def test_39_so_does_one_that_may_be_late_where_it_would_be_sure(
+    held: PortBook, doubt: bool
+) -> None:
+    held.moved(NOW)
+
+    assert KubeProxy(services(held)).in_doubt(VIEW) is doubt
+
+
 def test_asked_cluster_ips_put_it_off_until_they_were_dialed() -> None:
     proxy = KubeProxy(services(book()))
     assert not proxy.in_doubt(VIEW)

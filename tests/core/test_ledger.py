@@ -1,3 +1,5 @@
+from math import inf
+
 import pytest
 
 from probe.core.edges import Kind
@@ -10,6 +12,7 @@ from probe.core.ledger import (
     state,
 )
 from probe.core.results import Outcome
+from probe.core.verdicts import PROXY_PATIENCE
 from tests.core.books import NOW, VIEW, book, track
 from tests.core.facts import (
     CONNECTED,
@@ -68,3 +71,36 @@ def test_a_candidate_has_a_state_whatever_its_service_does() -> None:
     record, of = book(held)
 
     assert state(held, record, of, VIEW) is State.UP
+
+
+@pytest.mark.parametrize(
+    ("changed", "failing", "dialed", "found"),
+    [
+        ((), 0, 5, False),
+        ((0,), 1, 30, True),
+        ((0,), 1, 30.1, False),
+        ((0,), -90, 30, True),
+        ((0, 20), 1, 31, True),
+        ((0, 20), 1, 31.1, False),
+        ((0, 20), -90, 30.1, False),
+        ((0, 20, 40), 41, 70, True),
+        ((0, 20, 40), 41, 70.1, False),
+        ((0, 60), 61, 90, True),
+    ],
+    ids=[
+        *("nothing changed", "just so late", "later", "it failed before", "it changed again"),
+        *("failing for longer", "failing before", "it followed in between", "not that", "at rest"),
+    ],
+)
+def test_39_for_how_long_a_proxy_may_be_late(
+    changed: tuple[float, ...], failing: float, dialed: float, found: bool
+) -> None:
+    """All in seconds after NOW: when the endpoints changed, since when the dials have failed, and
+    when the last of them began."""
+    vip = Track(edge("10.96.0.10", kind=Kind.SERVICE), None, -inf, failing_since=NOW + failing)
+    _, of = book(vip)
+    for at in changed:
+        of.moved(NOW + at)
+    vip.dialed_at = NOW + dialed
+
+    assert of.late(vip, PROXY_PATIENCE) is found

@@ -11,7 +11,11 @@ from probe.core.losses import (
     BUCKETS,
     LEAST,
     SHARE,
+    UNSTEADY_RUNS,
+    WELL,
+    WELL_ROUNDS,
     Lost,
+    Spell,
     Window,
     counted,
     lossy,
@@ -149,3 +153,39 @@ def test_fewer_than_three_or_one_in_twenty_never_are_a_fault(dials: list[bool]) 
     if told:
         assert sum(dials) >= LEAST
         assert sum(dials) >= SHARE * len(dials) or len(dials) > WINDOW / PERIOD * 2
+
+
+def spell(*fell: bool, every: float = PERIOD) -> Spell:
+    """Of an endpoint that answers again at 0, and then each `every` seconds, after failures that
+    took it down or did not, and began two seconds before."""
+    found = WELL
+    for number, down in enumerate(fell):
+        at = number * every
+        found = found.longer(at - 2, at, PERIOD, fell=down)
+    return found
+
+
+def test_an_endpoint_is_unsteady_that_was_down_and_fails_again_and_again() -> None:
+    often = UNSTEADY_RUNS
+
+    assert spell(*[False] * (often - 1), True).unsteady(100)
+    assert spell(True, *[False] * (often - 1)).unsteady(100)
+    assert not spell(*[False] * 99).unsteady(1000)
+    assert not spell(*[True] * (often - 1)).unsteady(100)
+    assert not WELL.unsteady(100)
+
+
+def test_an_unsteady_endpoint_is_well_once_it_has_answered_for_its_rounds() -> None:
+    lasts = WELL_ROUNDS * PERIOD
+    found = spell(*[True] * UNSTEADY_RUNS)
+
+    assert found.unsteady(found.ends - 0.1)
+    assert not found.unsteady(found.ends)
+    assert spell(*[True] * UNSTEADY_RUNS, every=lasts + 1.9).runs == UNSTEADY_RUNS
+    assert spell(*[True] * UNSTEADY_RUNS, every=lasts + 2).runs == 1
+
+
+def test_an_endpoint_that_is_down_for_long_is_not_well_meanwhile() -> None:
+    found = spell(*[True] * (UNSTEADY_RUNS - 1)).longer(40, 4000, PERIOD, fell=True)
+
+    assert found.unsteady(4001)

@@ -179,6 +179,16 @@ def test_the_advice_of_who_speaks_comes_first_and_nothing_twice() -> None:
     assert merged(documents)["advice"] == ["look at the pods", "look at kube-proxy"]
 
 
+def test_a_warning_of_several_nodes_is_told_once() -> None:
+    mine, other = ({"object": f"Deployment shop/{name}", "detail": "0:80"} for name in "ab")
+    older = told("c")
+    del older["warnings"]
+
+    found = merged([older, told("a", warnings=[mine]), told("b", warnings=[mine, other])])
+
+    assert found["warnings"] == [mine, other]
+
+
 def test_a_change_that_several_nodes_saw_is_told_once_at_its_earliest() -> None:
     later, again = "2026-11-20T12:00:10Z", "2026-11-20T12:05:00Z"
     documents = [

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -38,6 +39,8 @@ def incident(
         "flaps": 0,
         "change": None,
         "seconds_before": None,
+        "watched_seconds": None,
+        "last_write": None,
         "advice": [],
         "node": node,
         **more,
@@ -151,3 +154,16 @@ def test_a_shared_cause_is_one_incident_whichever_services_a_node_names() -> Non
     )
 
     assert [i["nodes"] for i in found] == [["a", "b"]]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "told"), [(3.0, 700.0, 700.0), (3.0, None, None), (None, None, None)]
+)
+def test_it_was_watched_for_as_long_as_any_node_did(
+    one: float | None, other: float | None, told: float | None
+) -> None:
+    (found,) = merged_incidents(
+        [incident("a", watched_seconds=one), incident("b", watched_seconds=other)]
+    )
+
+    assert found["watched_seconds"] == told

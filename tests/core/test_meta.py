@@ -5,6 +5,7 @@ import pytest
 from probe.core import wire
 from probe.core.edges import Author
 from probe.core.meta import managed, newly, scaler
+from probe.core.wire_managers import Manager
 
 ADA, ARGO = Author("ada", "2026-11-21T10:00:01Z"), Author("argocd", "2026-11-21T10:00:00Z")
 
@@ -50,7 +51,7 @@ def test_only_who_wrote_since_then_wrote_the_change(
 
 
 def test_who_scaled_is_told_by_the_subresource_and_without_a_time() -> None:
-    fields = [wire.Manager("ada", "2026-11-21T10:00:01Z"), wire.Manager("kubectl", "", "scale")]
+    fields = [Manager("ada", "2026-11-21T10:00:01Z"), Manager("kubectl", "", "scale")]
 
     assert scaler(wire.Meta(managedFields=fields)) == "kubectl"
     assert scaler(wire.Meta(managedFields=fields[:1])) == scaler(wire.Meta()) == ""

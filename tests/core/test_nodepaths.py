@@ -1,38 +1,12 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from probe.core.edges import PortKey
 from probe.core.health import Level
 from probe.core.ledger import Track
 from probe.core.nodepaths import WITNESSES, NodePaths
 from probe.core.results import Outcome
-from tests.core.facts import CONNECTED, NODE, REFUSED, TIMEOUT, UNREACHABLE, edge, endpoint
-
-QUIET = 14.0
-
-
-def track(name: str, address: str, *, node: str = "b", number: int = 80) -> Track:
-    held = edge(address, number, key=PortKey("shop", name, number))
-    return Track(held, endpoint(address, node=node), 0.0)
-
-
-def meets(paths: NodePaths, held: Track, outcome: Outcome, at: float) -> None:
-    """A dial that began at this moment; a failure is a confirmed one."""
-    held.outcome, held.dialed_at = outcome, at
-    held.level = Level.UP if outcome is CONNECTED else Level.DOWN
-    paths.met(held)
-
-
-def begun(*tracks: Track, own: str = NODE) -> NodePaths:
-    paths = NodePaths(own, QUIET)
-    for held in tracks:
-        paths.begun(held)
-    return paths
-
-
-def dead(paths: NodePaths, now: float) -> set[str]:
-    list(paths.review(now))
-    return set(paths.dead)
+from tests.core.facts import CONNECTED, NODE, REFUSED, TIMEOUT, UNREACHABLE, endpoint
+from tests.core.ways import QUIET, begun, dead, meets, track
 
 
 def test_a_node_is_dead_when_pods_of_two_services_are_silent_for_a_round() -> None:
@@ -44,7 +18,7 @@ def test_a_node_is_dead_when_pods_of_two_services_are_silent_for_a_round() -> No
 
     assert dead(paths, 90.0 + QUIET - 0.1) == set()
     assert set(paths.review(90.0 + QUIET)) == {("shop", "web"), ("shop", "api")}
-    assert paths.dead == {"b"}
+    assert set(paths.dead) == {"b"}
     assert paths.services("b") == 2
     assert list(paths.review(120.0)) == []
 
@@ -70,6 +44,40 @@ def test_silence_of_one_service_alone_or_of_one_address_accuses_no_node() -> Non
         assert dead(paths, 200.0) == set()
 
 
+def test_a_dead_node_stays_so_while_its_pods_are_removed_one_by_one() -> None:
+    web, api = track("web", "10.0.0.1"), track("api", "10.0.0.2")
+    paths = begun(web, api)
+    meets(paths, web, TIMEOUT, 100.0)
+    meets(paths, api, TIMEOUT, 100.0)
+    assert dead(paths, 120.0) == {"b"}
+    api.gone = True
+    assert dead(paths, 121.0) == {"b"}
+    meets(paths, web, CONNECTED, 122.0)
+
+    assert dead(paths, 123.0) == set()
+
+
+def test_two_services_that_lead_to_the_same_pods_accuse_no_node() -> None:
+    tracks = [track(n, f"10.0.0.{i}") for i in (1, 2) for n in ("web", "web-headless")]
+    nameless = [track(n, "10.0.0.1", pod="") for n in ("web", "api")]
+    dual = [track("web", "10.0.0.1", pod="p"), track("web-6", "fd00::1", pod="p")]
+    for held in (tracks, nameless, dual):
+        paths = begun(*held)
+        for each in held:
+            meets(paths, each, TIMEOUT, 100.0)
+
+        assert dead(paths, 200.0) == set()
+
+
+def test_28_several_pods_at_the_address_of_their_node_accuse_it() -> None:
+    tracks = [track(n, "10.0.0.1", pod=n, number=i) for i, n in enumerate(("etcd", "exporter"))]
+    paths = begun(*tracks)
+    for held in tracks:
+        meets(paths, held, TIMEOUT, 100.0)
+
+    assert dead(paths, 200.0) == {"b"}
+
+
 def test_any_answer_clears_the_node_a_refusal_too() -> None:
     web, api, other = (track(n, f"10.0.0.{i}") for i, n in enumerate(("web", "api", "other")))
     paths = begun(web, api, other)
@@ -81,7 +89,7 @@ def test_any_answer_clears_the_node_a_refusal_too() -> None:
     meets(paths, other, REFUSED, 121.0)
 
     assert set(paths.review(122.0)) == {("shop", "web"), ("shop", "api")}
-    assert paths.dead == frozenset()
+    assert not paths.dead
     for held in (web, api):
         meets(paths, held, CONNECTED, 125.0)
     assert paths.services("b") == 0
@@ -278,6 +286,27 @@ def test_when_no_other_node_answers_it_is_ours_that_is_cut_off() -> None:
     assert not paths.cut_off
 
 
+def test_what_was_silent_alone_is_asked_once_more_when_another_node_comes_back() -> None:
+    web, api, far = track("web", "10.0.0.1"), track("api", "10.0.0.2"), track("web", "10.0.1.1")
+    far.endpoint = endpoint("10.0.1.1", node="far")
+    paths = begun(web, api, far)
+    assert not paths.unheard(far)
+    for held in (web, api, far):
+        meets(paths, held, TIMEOUT, 100.0)
+    assert dead(paths, 120.0) == {"b"}
+    assert paths.unheard(far)
+    assert not paths.in_doubt(far)
+
+    meets(paths, api, CONNECTED, 130.0)
+    assert dead(paths, 131.0) == set()
+    assert paths.in_doubt(far)
+    assert far in list(paths.outrun())
+    meets(paths, far, TIMEOUT, 132.0)
+    assert not paths.in_doubt(far)
+    meets(paths, far, REFUSED, 140.0)
+    assert not paths.unheard(far)
+
+
 def test_one_witness_a_service_and_not_more_than_a_few() -> None:
     tracks = [track(f"s{i}", f"10.0.0.{i}") for i in range(WITNESSES + 3)]
     paths = begun(*tracks, track("s1", "10.0.9.9"))
@@ -322,8 +351,11 @@ def test_of_nodes_that_went_nothing_is_kept(steps: list[tuple[str, int, Outcome 
         list(paths.review(now + 0.5))
         left = {node for node, _ in tracks}
         assert paths.proven <= left | {NODE, ""}
-        for known in (paths._answered, paths._silent, paths._witnesses):
-            assert known.keys() <= left
+        assert paths._ways.keys() <= left
+        edges = {t.edge for (node, _), t in tracks.items()}
+        assert {
+            e for ways in paths._ways.values() for w in ways.values() for e in w.silent
+        } <= edges
 
 
 @given(

@@ -82,11 +82,11 @@ def test_no_more_candidates_than_may_be_and_the_auxiliary_last() -> None:
     ],
 )
 def test_a_configured_destination_that_nobody_may_dial(key: str, value: str, said: str) -> None:
-    ((source, sentence),) = invalid_destinations([Container("app", env=((key, value),))])
+    (found,) = invalid_destinations([Container("app", env=((key, value),))])
 
-    assert source == "env"
-    assert sentence.startswith(f"container app: env {key}={value.removesuffix('/x')}")
-    assert said in sentence
+    assert (found.source, found.container, found.variable) == ("env", "app", key)
+    assert found.sentence.startswith(f"container app: env {key}={value.removesuffix('/x')}")
+    assert said in found.sentence
 
 
 ADDRESSES = [
@@ -106,7 +106,7 @@ ADDRESSES = [
 def test_of_a_configured_destination_only_the_address_is_told(value: str, said: str) -> None:
     app = Container("app", env=(("DB_URL", value),), args=(f"--db={value}", value))
 
-    told = [sentence for _, sentence in invalid_destinations([app])]
+    told = [found.sentence for found in invalid_destinations([app])]
 
     assert told[0].startswith(f"container app: env DB_URL={said} ")
     if "://" in value:
@@ -162,7 +162,8 @@ def test_a_destination_among_the_arguments_is_found_too() -> None:
         "app", args=("--upstream=http://0:80", "http://0.0.0.0:81", "--addr=0:80", "http://b:1")
     )
 
-    assert [source for source, _ in invalid_destinations([app])] == ["args", "args"]
+    found = invalid_destinations([app])
+    assert [(i.source, i.container, i.variable) for i in found] == [("args", "app", "")] * 2
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,13 @@
 
 from math import inf
 
-from probe.core import removals, rollouts
+import pytest
+
+from probe.core import kube, removals, rollouts
 from probe.core.edges import Endpoint
 from probe.core.ledger import ServiceRecord
-from tests.core.facts import endpoint, leaving, workload
+from probe.core.mirror import Mirror
+from tests.core.facts import endpoint, leaving, slice_of, workload
 
 
 def by_address(*endpoints: Endpoint | str) -> dict[str, Endpoint]:
@@ -73,6 +76,59 @@ def test_a_removal_is_void_once_its_endpoint_takes_traffic_again() -> None:
     removals.follow(record, unready, both, 7.0, 7.0)
 
     assert record.removals == []
+
+
+def test_an_endpoint_that_is_back_at_once_has_only_moved_and_is_no_new_one() -> None:
+    record = ServiceRecord()
+    held, none = by_address("10.0.0.1", "10.0.0.2"), by_address()
+    record.endpoint_since["10.0.0.1"] = 3.0
+    removals.follow(record, held, none, 8.0, 8.0)
+    removals.follow(record, none, held, 10.0, 10.0)
+
+    assert record.endpoint_since == {"10.0.0.1": 3.0, "10.0.0.2": -inf}
+    assert record.removals == []
+
+
+@pytest.mark.parametrize(
+    ("back", "later"),
+    [
+        (endpoint("10.0.0.1"), 10.1),
+        (endpoint("10.0.0.1", pod="other"), 8.1),
+        (endpoint("10.0.0.1", ready=False), 8.1),
+    ],
+    ids=["late", "another pod", "not ready"],
+)
+def test_an_endpoint_that_may_have_been_made_anew_is_a_new_one(
+    back: Endpoint, later: float
+) -> None:
+    record, held = ServiceRecord(), by_address("10.0.0.1")
+    removals.follow(record, held, {}, 8.0, 8.0)
+    removals.follow(record, {}, by_address(back), later, later)
+
+    assert record.endpoint_since == {"10.0.0.1": later}
+
+
+def test_a_list_of_the_same_endpoints_in_other_slices_is_no_news() -> None:
+    held = Mirror(30.0)
+    held.apply(kube.Listed("endpointslices", (slice_of("10.0.0.1", name="old"),)), 1.0)
+    found = held.apply(kube.Listed("endpointslices", (slice_of("10.0.0.1", name="new"),)), 9.0)
+
+    record = held.services["demo-app", "backend-v1"]
+    assert found == []
+    assert (list(record.slices), record.removals, record.endpoint_since) == (["new"], [], {})
+
+
+def test_a_slice_is_replaced_and_only_what_is_at_its_addresses_is_compared() -> None:
+    record = ServiceRecord()
+    one, other = slice_of("10.0.0.1", "10.0.0.2", name="one"), slice_of("10.0.0.3", name="other")
+    assert removals.replace_slice(record, "one", one) == ({}, by_address("10.0.0.1", "10.0.0.2"))
+    removals.replace_slice(record, "other", other)
+
+    shorter = slice_of("10.0.0.2", name="one")
+    before, after = removals.replace_slice(record, "one", shorter)
+    assert (set(before), set(after)) == ({"10.0.0.1", "10.0.0.2"}, {"10.0.0.2"})
+    assert removals.replace_slice(record, "other", None) == (by_address("10.0.0.3"), {})
+    assert record.slices == {"one": shorter}
 
 
 def test_a_removal_is_closed_after_its_window_and_only_a_seen_lag_is_kept() -> None:

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -146,6 +147,22 @@ def test_one_whose_first_pods_start_is_not_there_on_purpose_and_says_that_it_sta
     )
     assert told(story).items() >= {"on_purpose": False, "starting": True}.items()
     assert every["verdict"] == "unknown"
+
+
+def test_a_healthy_service_whose_workload_was_told_an_address_that_nobody_may_dial_warns() -> None:
+    mine, other = ("env", "env UPSTREAM=0:80"), ("args", "argument http://0:81")
+    ada = Author("ada", "2026-11-20T09:00:00Z")
+    web = replace(workload(invalid=(mine, other)), tellers={mine: ada})
+    elsewhere = workload(name="other", labels=(("app", "other"),), invalid=(mine,))
+    story = Story().listed([service()], [slice_of("10.0.0.1")], [web, elsewhere]).run(30)
+
+    found = told(story)
+    named = {"object": "Deployment demo-app/backend-v1"}
+    assert (found["verdict"], found["advice"]) == ("healthy", [])
+    assert found["warnings"] == [
+        {**named, "detail": mine[1], "by": "ada", "time": ada.time},
+        {**named, "detail": other[1], "by": None, "time": None},
+    ]
 
 
 def test_an_unknown_service_is_a_key_error() -> None:

@@ -90,7 +90,8 @@ def test_without_a_failure_it_says_what_would_have_been_seen_and_advises_nothing
     assert lines(found) == [
         f"rollout of {WEB} by kubectl-set: complete after 12 s, image app:1 -> app:2",
         "none of 300 ClusterIP dials failed, from node a",
-        "a removed endpoint still sent to for 0.9 s would have been seen (95 %)",
+        "had a proxy gone on sending to a removed pod for 0.9 s or more, it would have been seen "
+        "(95 % sure)",
     ]
 
 

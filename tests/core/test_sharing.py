@@ -11,7 +11,7 @@ from probe.core.edges import Edge, EndpointSlice, Scope, implied
 from probe.core.ledger import PortBook
 from probe.core.rounds import Config
 from probe.core.schedule import leaders
-from probe.core.sharing import GROUP, Sharing, groups
+from probe.core.sharing import GROUP, Sharing, groups, speaks_for
 from tests.core.facts import endpoint, service, slice_of
 from tests.core.facts import port as servers
 
@@ -98,6 +98,27 @@ def test_who_is_the_first_to_tell_of_a_service_dials_some_of_it(count: int, endp
         (first,) = leaders(nodes, f"demo-app/service-{number}", 1)
 
         assert len(sharing(first, nodes).mine(held)) >= 2
+
+
+@pytest.mark.parametrize("endpoints", [0, 2, 100])
+def test_three_speak_for_a_service_that_nobody_dials_and_each_would_dial_some(
+    endpoints: int,
+) -> None:
+    held, speaking = port(pods(*range(2000, 2000 + endpoints))), 0
+    for node in daemons(100):
+        book = PortBook(held.implied)
+        mine = sharing(node, daemons(100)).mine(book)
+        speaking += speaks_for(book)
+        assert mine or not speaks_for(book) or not endpoints
+
+    assert speaking == 3
+
+
+def test_where_each_dials_everything_each_speaks_for_every_service() -> None:
+    book = port(pods())
+    sharing("node-1", daemons(5)).mine(book)
+
+    assert speaks_for(book)
 
 
 def test_all_ports_of_a_service_are_dialed_from_the_same_nodes() -> None:

@@ -9,6 +9,7 @@ from probe.core.placement import Placement
 from probe.core.results import Outcome
 from probe.core.rounds import Config, Dial
 from probe.core.survey import STEP, Survey, SurveyedPort
+from probe.core.verdicts import Verdict
 from tests.core.facts import (
     CONNECTED,
     DECLARED_8080,
@@ -95,6 +96,24 @@ def test_cluster_ips_that_lead_nowhere_are_sampled_and_no_matter_of_coverage() -
 def test_a_world_without_edges_covers_all_of_them() -> None:
     assert surveyed(Story()).coverage == 1.0
     assert surveyed(Story().listed([service()])).coverage == 1.0
+
+
+def test_service_ports_are_counted_by_verdict_and_whether_that_is_a_failure() -> None:
+    idle, lost = service(name="idle", ips=()), service(name="lost", ips=(), selector=())
+    ill = service(name="ill", ips=())
+    story = Story(answer=answers(at_10_0_0_2=REFUSED)).listed(
+        [service(), idle, lost, ill],
+        [slice_of("10.0.0.1"), slice_of("10.0.0.2", service="ill")],
+        [workload(replicas=0)],
+    )
+    story.run(30)
+
+    assert surveyed(story).ports == {
+        (Verdict.HEALTHY, False): 1,
+        (Verdict.NO_ENDPOINTS, False): 1,
+        (Verdict.NO_ENDPOINTS, True): 1,
+        (Verdict.NOT_LISTENING, True): 1,
+    }
 
 
 def test_invalid_addresses_count_where_we_may_look() -> None:

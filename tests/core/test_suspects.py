@@ -8,7 +8,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from probe.core.changes import Aspect, Change, ChangeKind
-from probe.core.edges import PortKey
+from probe.core.edges import Author, PortKey
 from probe.core.incident import ALARMING
 from probe.core.suspects import (
     FADES,
@@ -25,6 +25,7 @@ from probe.core.suspects import (
     score,
     sentence,
     suspected,
+    unexplained,
 )
 from probe.core.verdicts import Verdict
 
@@ -285,12 +286,13 @@ def test_later_never_has_fewer_points_as_long_as_it_is_before(
 @pytest.mark.parametrize(
     ("seconds", "said"),
     [
-        (4.2, "4 s before it failed"),
-        (0.4, "as it failed"),
-        (-0.9, "as it failed"),
-        (-45.0, "heard 45 s after it failed"),
-        (119.4, "119 s before it failed"),
-        (300.0, "5 min before it failed"),
+        (4.2, "4 s before it first failed"),
+        (-0.04, "as it first failed"),
+        (0.1, "0.1 s before it first failed"),
+        (-0.9, "heard 0.9 s after it first failed"),
+        (-45.0, "heard 45 s after it first failed"),
+        (119.4, "119 s before it first failed"),
+        (300.0, "5 min before it first failed"),
     ],
 )
 def test_the_distance_is_told_in_words(seconds: float, said: str) -> None:
@@ -302,7 +304,7 @@ def test_the_distance_is_told_in_words(seconds: float, said: str) -> None:
     [
         (
             ("service_edit", "Service shop/web", "argocd", "Argo CD", "a -> b", 4.0),
-            "after service_edit by argocd (Argo CD), 4 s before it failed: a -> b",
+            "after service_edit by argocd (Argo CD), 4 s before it first failed: a -> b",
         ),
         (
             ("rollout", "Deployment shop/web", "", "", "a -> b", None),
@@ -310,9 +312,36 @@ def test_the_distance_is_told_in_words(seconds: float, said: str) -> None:
         ),
         (
             ("node", "Node node-2", "", "", "NotReady", -40.0),
-            "after Node node-2, heard 40 s after it failed: NotReady",
+            "after Node node-2, heard 40 s after it first failed: NotReady",
         ),
     ],
 )
 def test_it_is_told_in_one_sentence(told: Any, said: str) -> None:
     assert sentence(*told) == said
+
+
+ADA = Author("ada", "2026-11-21T10:00:00Z")
+
+
+@pytest.mark.parametrize(
+    ("watched", "author", "said"),
+    [
+        (600.0, ADA, "no known change of the ten minutes before explains it"),
+        (None, ADA, "no known change of the ten minutes before explains it"),
+        (
+            3.4,
+            None,
+            "no change seen since probe started, 3 s before it first failed, explains it",
+        ),
+        (
+            599.0,
+            ADA,
+            "no change seen since probe started, 10 min before it first failed, explains it; "
+            "the Service was last written by ada at 2026-11-21T10:00:00Z",
+        ),
+    ],
+)
+def test_who_has_not_watched_for_ten_minutes_says_so_and_who_wrote_last(
+    watched: float | None, author: Author | None, said: str
+) -> None:
+    assert unexplained(watched, author) == said

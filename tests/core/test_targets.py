@@ -84,6 +84,10 @@ def test_an_address_survives_being_written_and_read(
     [
         ("", "has no host"),
         (":80", "has no host"),
+        ("*:80", "has no host"),
+        ("010.0.0.1:80", "010.0.0.1 is 8.0.0.1 in octal and 10.0.0.1 in decimal"),
+        ("10.0.010:80", "10.0.010 is 10.0.0.8 in octal and 10.0.0.10 in decimal"),
+        ("0x0a.0.0.010:80", "0x0a.0.0.010 is 10.0.0.8 in octal and 10.0.0.10 in decimal"),
         ("10.0.0.1", "has no port"),
         ("10.0.0.1:", "has no port"),
         ("10.0.0.1:http", "'http' is not a number"),
@@ -175,3 +179,18 @@ def test_an_ordinary_address_may_be_dialed() -> None:
     assert fault("10.0.0.1", 80) is None
     assert fault("2001:db8::1", 80) is None
     assert fault("10.0.0.1", 0) == "port 0 is no port: TCP cannot dial it"
+
+
+@pytest.mark.parametrize(
+    ("text", "host"),
+    [
+        ("00:80", "0.0.0.0"),
+        ("010:80", "0.0.0.8"),
+        ("10.0.0.01:80", "10.0.0.1"),
+        ("0377.0.0.0:80", "255.0.0.0"),
+        ("0x7f.1:80", "127.0.0.1"),
+    ],
+)
+def test_leading_zeros_are_read_where_they_leave_no_doubt(text: str, host: str) -> None:
+    """Or where nothing may be dialed anyway, which is told when it is judged; no part is 377."""
+    assert parse(text) == Target(host, 80)

@@ -38,7 +38,7 @@ def test_a_port_that_blocks_hosts_is_not_healthy_without_a_dial() -> None:
 
     assert story.dials == []
     assert (found["verdict"], found["on_purpose"]) == ("unknown", True)
-    assert found["summary"] == "2 endpoints, not dialed: blocks_hosts"
+    assert found["summary"] == "2 endpoints, not dialed: MySQL (PROBE_DIAL_MYSQL=true dials it)"
     assert (found["dialed"], found["expected"], found["skipped"]) == (0, 0, ["blocks_hosts"])
     assert (shown["name"], shown["port"], shown["edges"]) == ("mysql", 3306, [])
 

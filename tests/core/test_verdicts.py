@@ -9,7 +9,6 @@ from probe.core.losses import Lost
 from probe.core.results import Result
 from probe.core.verdicts import (
     FAILING,
-    PROXY_PATIENCE,
     SEVERITY,
     TABLE,
     UNDECIDED,
@@ -57,6 +56,17 @@ def test_34_a_cluster_ip_that_we_could_not_dial_ourselves_is_our_fault_not_the_s
     assert Verdict.HEALTHY is verdict(**(faulty | {"vips_dialed": 1}))
 
 
+def test_22_a_way_out_that_was_lost_is_our_own_fault_unless_something_else_fails() -> None:
+    lost = {"lost": "IPv6 (ENETUNREACH)", "no_way": "IPv6 (ENETUNREACH)"}
+
+    assert Verdict.PROBE_FAULT is verdict(**lost)
+    assert summary(Verdict.PROBE_FAULT, **lost) == (
+        "the prober itself could not dial: this node has lost its way out for IPv6 (ENETUNREACH)"
+    )
+    for row in (Verdict.INVALID_TARGET, Verdict.NOT_LISTENING, Verdict.PROXY_STALE):
+        assert row is verdict(row, **lost)
+
+
 def test_what_is_not_one_services_alone_names_its_cause() -> None:
     def cause(row: Verdict) -> str:
         return judge(Evidence(**(HEALTHY | ROWS[row] | {"node": "a"}))).cause
@@ -76,11 +86,20 @@ def test_node_path_says_what_fails_and_what_it_shares() -> None:
 
 
 def test_a_proxy_that_does_not_follow_is_no_drain_race_for_ever() -> None:
-    failing = {"drain_failures": 9, "vip_down": (REFUSED,)}
+    assert Verdict.DRAIN_RACE is verdict(drain_failures=9, vip_late=(REFUSED,))
+    assert Verdict.PROXY_STALE is verdict(drain_failures=9, vip_down=(REFUSED,))
+    assert Verdict.DRAIN_RACE is verdict(drain_failures=9)
 
-    assert Verdict.DRAIN_RACE is verdict(**failing, removed_ago=PROXY_PATIENCE)
-    assert Verdict.PROXY_STALE is verdict(**failing, removed_ago=PROXY_PATIENCE + 1)
-    assert Verdict.DRAIN_RACE is verdict(drain_failures=9, removed_ago=PROXY_PATIENCE + 1)
+
+def test_39_a_cluster_ip_that_kube_proxy_may_yet_follow_is_not_known() -> None:
+    late = {"vip_late": (REFUSED,)}
+
+    assert Verdict.UNKNOWN is verdict(**late)
+    assert summary(Verdict.HEALTHY, **late) == (
+        "2 of 2 endpoints dialed so far, the ClusterIP fails as yet (1 refused)"
+    )
+    assert Verdict.ENDPOINT_DOWN is verdict(Verdict.ENDPOINT_DOWN, **late)
+    assert Verdict.PROXY_STALE is verdict(Verdict.PROXY_STALE, **late)
 
 
 @pytest.mark.parametrize(
@@ -256,9 +275,20 @@ def test_31_a_cluster_ip_that_fails_now_and_then_is_down_once_it_has_not_connect
     rows, others = (Verdict.PROXY_STALE, Verdict.LOSSY), {"elsewhere": elsewhere}
     down = verdict(Verdict.PROXY_STALE, **others)
 
-    assert down is verdict(*rows, lossy=AT_VIP, answered_ago=30.1, **others)
-    assert Verdict.LOSSY is verdict(*rows, lossy=AT_VIP, answered_ago=30.0, **others)
-    assert down is verdict(*rows, answered_ago=30.0, **others)
+    assert down is verdict(*rows, lossy=AT_VIP, vip_failing=30.1, **others)
+    assert Verdict.LOSSY is verdict(*rows, lossy=AT_VIP, vip_failing=30.0, **others)
+    assert down is verdict(*rows, vip_failing=30.0, **others)
+
+
+def test_31_an_endpoint_that_fails_again_and_again_is_down_though_it_answers() -> None:
+    flapping: dict[str, Any] = {"unsteady": 1, "details": ("10.0.0.1:8080",)}
+
+    assert Verdict.ENDPOINT_DOWN is verdict(**flapping)
+    assert Verdict.ENDPOINT_DOWN is verdict(Verdict.PROXY_STALE, **flapping)
+    assert Verdict.ENDPOINT_DOWN is verdict(vip_late=(TIMEOUT,), **flapping)
+    assert summary(Verdict.HEALTHY, **flapping) == (
+        "1 of 2 endpoints fail again and again: 10.0.0.1:8080"
+    )
 
 
 def test_evidence_is_pending_while_dials_under_way_decide_it() -> None:

@@ -9,6 +9,7 @@ from probe.core.changes import Aspect, Change, ChangeKind
 from probe.core.edges import Author
 from probe.core.ports import Declared
 from probe.core.workload_changes import (
+    invalid_targets,
     replaces_pods,
     rollout_ended,
     rollout_report,
@@ -20,6 +21,7 @@ from probe.core.workloads import Workload
 from tests.core.facts import workload
 
 ARGO = Author("argocd-controller", "2026-11-20T10:00:00Z")
+ADA = Author("kubectl-set", "2026-11-20T09:00:00Z")
 WHOM = "Deployment demo-app/backend-v1"
 AGENT = workload(name="cilium", namespace="kube-system", kind="DaemonSet", labels=())
 
@@ -248,3 +250,13 @@ def test_the_end_and_the_report_of_a_rollout_name_its_workload(
     found = make(("Deployment", "demo-app", "backend-v1"), "x", ("backend-v1",), 5.0)
 
     assert (found.kind, found.object) == (kind, WHOM)
+
+
+def test_an_address_that_nobody_may_dial_is_laid_to_who_wrote_it() -> None:
+    mine, other = ("env", "UPSTREAM=0:80"), ("args", "http://0:81")
+    new = replace(workload(author=ARGO, invalid=(mine, other)), tellers={mine: ADA})
+
+    assert [(c.detail, c.by, c.time) for c in invalid_targets(None, new, ("web",), 5.0)] == [
+        (mine[1], ADA.manager, ADA.time),
+        (other[1], None, None),
+    ]

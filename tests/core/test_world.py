@@ -140,7 +140,7 @@ def test_17_the_api_servers_own_service_is_dialed_though_its_backend_is_manual()
     manual = replace(slice_of(endpoint("192.0.2.1", pod="")), namespace=key[0], service=key[1])
     of = replace(service(selector=()), namespace=key[0], name=key[1])
     story = standing(manual, answer=answers(at_10_96_0_10=REFUSED), of=of)
-    story.run(30)
+    story.run(45)
 
     assert {d.edge.address for d in story.dials} == {VIP}
     assert story.summary(PortKey(*key, 8080)) == (
@@ -160,7 +160,7 @@ def test_22_one_family_may_be_broken_alone() -> None:
     story = standing(
         slice_of("10.0.0.1"), six, answer=answers(at_fd00__10=TIMEOUT), of=service(ips=(VIP, VIP6))
     )
-    story.run(30)
+    story.run(45)
 
     assert story.verdict() == "proxy_stale"
     assert story.summary().startswith(

@@ -111,12 +111,76 @@ def test_22_what_a_router_says_is_no_route_of_ours() -> None:
     assert story.verdict() == "endpoint_down"
 
 
+LOST = "the prober itself could not dial: this node has lost its way out for IPv6 (ENETUNREACH)"
+
+
 def test_22_a_route_that_is_lost_while_we_run_is_our_fault_within_a_round() -> None:
-    story = Story().listed([DUAL], [FOUR, SIX]).run(60)
+    story = everywhere()
+    story.store(service(name="four", uid="four", ips=("10.96.1.1",)))
+    story.store(slice_of("10.1.1.1", service="four"), replace(ONLY6, name="six"))
+    story.store(replace(SIX, service="six"))
+    story.run(60)
+    at = story.now
     story.answer = by_family(NO_ROUTE)
+    story.run(120)
+
+    assert told(story, at) == {("probe_fault", f"self/{NODE}")}
+    changed = [turn.key.service for turn in story.turns if turn.at >= at]
+    assert sorted(changed) == [*NAMES, "six"], "each once"
+    assert {story.summary(KEY._replace(service=name)) for name in changed} == {LOST}
+    assert all(turn.at - at <= 14 + 10 for turn in story.turns if turn.at >= at)
+
+    at = story.now
+    story.answer = everything_connects
+    story.run(60)
+    assert told(story, at) == {("healthy", "")}
+
+
+@pytest.mark.parametrize("seconds", [3, 12])
+def test_22_a_route_that_is_lost_for_a_moment_accuses_nobody(seconds: float) -> None:
+    story = everywhere()
+    at = story.now
+    story.answer = by_family(NO_ROUTE)
+    story.run(seconds)
+    story.answer = everything_connects
     story.run(60)
 
-    assert story.verdict() == "healthy"
+    assert told(story, at) == set()
+
+
+def test_22_a_missing_route_to_one_pod_is_told_as_soon_as_others_have_left() -> None:
+    story = everywhere()
+    at = story.now
+    story.answer = answers(at_fd00_0__0=NO_ROUTE)
+    story.run(30)
+
+    (turn,) = (turn for turn in story.turns if turn.at >= at)
+    assert (turn.key.service, str(turn.new.verdict)) == ("s0", "endpoint_down")
+    assert turn.at - at <= 10 + 5
+
+
+def test_22_a_dial_under_way_to_a_pod_that_goes_with_its_route_is_our_own_affair() -> None:
+    story, dials = Story().listed([DUAL], [FOUR, SIX]).run(60), list[Dial]()
+    while not dials:
+        story.now += 0.1
+        dials = [d for d in story.world.due(story.now, 100) if d.edge.address == "fd00:1::1"]
+    story.store(replace(SIX, endpoints=()))
+    story.world.record([(dial, NO_ROUTE) for dial in dials], story.now)
+
+    ((_, book),) = story.world.books()
+    met = {result for _, family, result, _ in book.counts if family is Family.IPV6}
+    assert met == {Result.CONNECTED, Result.LOCAL_FAULT}
+
+
+def test_22_a_lost_family_hides_no_failure_of_the_other_one() -> None:
+    def answer(dial: Dial, now: float) -> Outcome:
+        return NO_ROUTE if dial.edge.family is Family.IPV6 else REFUSED
+
+    story = Story().listed([DUAL], [FOUR, SIX]).run(60)
+    story.answer = answer
+    story.run(60)
+
+    assert story.verdict() == "not_listening"
     assert story.summary().endswith(NO_IPV6)
 
 
@@ -136,6 +200,93 @@ def test_22_a_family_without_a_route_is_not_dialed_more_often_than_others() -> N
 
     dialed = [d.edge.family for d in story.dials_since(since)]
     assert dialed.count(Family.IPV6) <= dialed.count(Family.IPV4) + 2
+
+
+# The way to another node.
+
+NAMES = tuple(f"s{number}" for number in range(4))
+NODES = ("node-b", "node-c", "node-d")
+
+
+def everywhere() -> Story:
+    """Dual-stack Services, each with a pod on each of these nodes."""
+    services, slices = [], []
+    for i, name in enumerate(NAMES):
+        services.append(service(name=name, uid=name, ips=(f"10.96.0.{i}", f"fd00:96::{i}")))
+        four = [
+            endpoint(f"10.{j}.0.{i}", node=node, pod=f"p{i}{j}") for j, node in enumerate(NODES)
+        ]
+        six = [
+            endpoint(f"fd00:{j}::{i}", node=node, pod=f"p{i}{j}") for j, node in enumerate(NODES)
+        ]
+        slices.append(slice_of(*four, service=name, name=f"{name}-4"))
+        slices.append(slice_of(*six, service=name, name=f"{name}-6", address_type="IPv6"))
+    return Story().listed(services, slices).run(60)
+
+
+def lost(story: Story, *prefixes: str) -> None:
+    def answer(dial: Dial, now: float) -> Outcome:
+        return TIMEOUT if dial.edge.address.startswith(prefixes) else CONNECTED
+
+    story.answer = answer if prefixes else everything_connects
+
+
+def told(story: Story, since: float) -> set[tuple[str, str]]:
+    return {(str(t.new.verdict), t.new.cause) for t in story.turns if t.at >= since}
+
+
+@pytest.mark.parametrize("seconds", [20, 70])
+def test_22_a_node_that_no_longer_answers_in_one_family_is_one_cause(seconds: float) -> None:
+    story = everywhere()
+    at = story.now
+    lost(story, "fd00:0:")
+    story.run(seconds)
+    if seconds > 60:
+        assert told(story, at) == {("node_path", "node/node-b")}
+        assert story.summary(KEY._replace(service="s0")) == (
+            "1 of 6 endpoints fail (1 timeout), all of them IPv6: "
+            "nothing on node node-b answers by IPv6, for 4 Services"
+        )
+
+    lost(story)
+    story.run(60)
+    assert told(story, at) <= {("node_path", "node/node-b"), ("healthy", "")}
+    assert {story.verdict(KEY._replace(service=name)) for name in NAMES} == {"healthy"}
+
+
+def test_22_a_node_whose_families_come_back_one_after_the_other_blames_no_service() -> None:
+    story = everywhere()
+    at = story.now
+    lost(story, "fd00:0:", "10.0.")
+    story.run(60)
+    lost(story, "fd00:0:")
+    story.run(40)
+    assert story.summary(KEY._replace(service="s0")).endswith("by IPv6, for 4 Services")
+    lost(story)
+    story.run(40)
+
+    assert told(story, at) == {("node_path", "node/node-b"), ("healthy", "")}
+
+
+def test_22_when_no_other_node_answers_in_one_family_our_own_is_named() -> None:
+    story = everywhere()
+    lost(story, "fd00:0:", "fd00:1:", "fd00:2:")
+    story.run(70)
+
+    judged = story.judged(KEY._replace(service="s0"))
+    assert judged.cause == f"node/{NODE}"
+    assert judged.summary.endswith(
+        "nothing on the 3 other nodes answers node node-a by IPv6, for 4 Services"
+    )
+
+
+def test_22_one_pod_silent_in_one_family_is_its_own_trouble() -> None:
+    story = everywhere()
+    lost(story, "fd00:0::0")
+    story.run(40)
+
+    assert story.verdict(KEY._replace(service="s0")) == "endpoint_down"
+    assert story.verdict(KEY._replace(service="s1")) == "healthy"
 
 
 # The other way round: the ClusterIP of one family leads nowhere.

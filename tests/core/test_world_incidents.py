@@ -156,7 +156,7 @@ def test_an_invalid_address_is_never_dialed_counted_and_named() -> None:
     assert {d.edge.address for d in story.dials} == {"10.0.0.1"}
     assert story.verdicts() == ["invalid_target"]
     assert story.summary() == (
-        "endpoint 0.0.0.0:8080: 0.0.0.0 is the unspecified address and would dial the prober "
+        "endpoint 0.0.0.0:8080: 0.0.0.0 is the unspecified address and would dial the caller "
         "itself; it was not dialed"
     )
     survey = Survey(story.world, story.now)

@@ -7,10 +7,11 @@ import pytest
 from probe.core.edges import Kind
 from probe.core.ledger import PROXY_SYNC
 from probe.core.results import Outcome
-from probe.core.rounds import Dial
+from probe.core.rounds import Config, Dial
 from probe.core.verdicts import FAILING, PROXY_PATIENCE
 from tests.core.facts import (
     CONNECTED,
+    NODE,
     REFUSED,
     REJECTED,
     TIMEOUT,
@@ -150,3 +151,125 @@ def test_a_proxy_that_follows_is_not_stale_however_often_it_goes_to_zero_and_bac
         story.run(3)
 
         assert "proxy_stale" not in alarms(story, at)
+
+
+LATE = [6.0, 12.0, 28.0]
+"""Seconds by which a kube-proxy is late that follows nevertheless."""
+
+
+def behind(lag: float, outcome: Outcome, story: Story) -> None:
+    """From now on kube-proxy is late by so much; what is removed refuses."""
+    until = story.now + lag
+
+    def answer(dial: Dial, now: float) -> Outcome:
+        if dial.edge.kind is Kind.SERVICE:
+            return outcome if dial.at < until else CONNECTED
+        return REFUSED if dial.edge.address in PODS else CONNECTED
+
+    story.answer = answer
+
+
+def among(nodes: int, *pods: str) -> Story:
+    """The same Service where so many daemons share the dials of its ClusterIP."""
+    peers = service(name="probe", ips=())
+    daemons = [endpoint(f"10.9.0.{i}", node=NODE if i == 0 else f"n{i}") for i in range(nodes)]
+    story = Story(Config(NODE, peers=("demo-app", "probe")))
+    slices = [slice_of(*pods), slice_of(*daemons, service="probe")]
+    return story.listed([service(), peers], slices, [workload()])
+
+
+@pytest.mark.parametrize("nodes", [1, 30])
+@pytest.mark.parametrize("lag", LATE)
+def test_39_a_proxy_that_is_late_with_the_first_endpoints_is_not_stale(
+    lag: float, nodes: int
+) -> None:
+    story = among(nodes)
+    story.store(workload(replicas=0))
+    story.run(60, step=0.1)
+    at = story.now
+    behind(lag, REJECTED, story)
+    story.store(slice_of("10.0.1.1", "10.0.1.2"), workload())
+    story.run(90, step=0.1)
+
+    assert alarms(story, at) == []
+    assert story.verdict() == "healthy"
+
+
+@pytest.mark.parametrize("lag", LATE)
+def test_39_a_proxy_that_is_late_after_all_pods_were_deleted_is_not_stale(lag: float) -> None:
+    story = standing(2, *PODS).run(60, step=0.1)
+    at = story.now
+    behind(4 + lag, REFUSED, story)
+    story.store(slice_of(*(leaving(pod, serving=False) for pod in PODS)))
+    story.run(2, step=0.1)
+    story.store(slice_of())
+    story.run(2, step=0.1)
+    story.store(slice_of("10.0.1.1", "10.0.1.2"))
+    story.run(90, step=0.1)
+
+    assert set(alarms(story, at)) <= {"drain_race", "no_endpoints"}
+    assert story.verdict() == "healthy"
+
+
+@pytest.mark.parametrize(("nodes", "lag"), [(3, 13.0), (30, 8.0), (50, 8.0), (50, 28.0)])
+def test_39_a_proxy_that_is_late_after_the_only_pod_was_evicted_is_not_stale(
+    nodes: int, lag: float
+) -> None:
+    """However long before the change the ClusterIP was dialed last."""
+    for trial in range(8):
+        story = among(nodes, PODS[0]).run(60 + 3.7 * trial, step=0.1)
+        at = story.now
+        behind(lag, TIMEOUT, story)
+        story.store(slice_of(leaving(PODS[0], serving=False), "10.0.1.1"))
+        story.run(1, step=0.1)
+        story.store(slice_of("10.0.1.1"))
+        story.run(90, step=0.1)
+
+        assert set(alarms(story, at)) <= {"drain_race"}
+        assert story.verdict() == "healthy"
+
+
+def test_39_a_proxy_that_is_late_with_pods_that_end_as_soon_as_they_are_ready_is_not_stale() -> (
+    None
+):
+    story = standing(2, *PODS).run(30, step=0.1)
+    story.store(slice_of())
+    story.run(10, step=0.1)
+    at = story.now
+    behind(8, REJECTED, story)
+    story.store(slice_of("10.0.1.1"))
+    story.run(2, step=0.1)
+    story.store(slice_of(leaving("10.0.1.1")))
+    story.run(30, step=0.1)
+
+    assert alarms(story, at) == []
+    assert story.verdict() == "healthy"
+
+
+@pytest.mark.parametrize("nodes", [1, 30])
+@pytest.mark.parametrize("before", [(), PODS], ids=["from zero", "replaced"])
+def test_39_a_proxy_that_stands_still_is_stale_once_its_patience_is_over(
+    before: tuple[str, ...], nodes: int
+) -> None:
+    story = among(nodes, *before).run(60, step=0.1)
+    at = story.now
+    behind(1000, REJECTED, story)
+    story.store(slice_of("10.0.1.1", "10.0.1.2"))
+    story.run(90, step=0.1)
+
+    (told,) = [turn.at - at for turn in story.turns if turn.new.verdict == "proxy_stale"]
+    assert PROXY_PATIENCE < told < PROXY_PATIENCE + 2 * max(10, nodes / 2)
+    assert set(alarms(story, at)) <= {"drain_race", "proxy_stale"}
+    assert story.verdict() == "proxy_stale"
+
+
+def test_39_a_cluster_ip_that_may_be_late_is_not_said_to_answer() -> None:
+    story = standing(0).run(60)
+    behind(1000, REJECTED, story)
+    story.store(slice_of("10.0.1.1"))
+    story.run(PROXY_PATIENCE)
+
+    assert story.verdict() == "unknown"
+    assert (
+        story.summary() == "1 of 1 endpoints dialed so far, the ClusterIP fails as yet (1 rejected)"
+    )

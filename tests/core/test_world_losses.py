@@ -126,6 +126,71 @@ def test_where_a_hundred_nodes_share_the_cluster_ip_it_is_told_and_ends() -> Non
     assert story.verdict() == "healthy"
 
 
+# An endpoint that fails again and again.
+
+
+def one_of(pods: tuple[str, ...], share: float, seed: int = 7) -> Answer:
+    """The first of them refuses that share of its connections, and the ClusterIP leads there too,
+    as a die falls."""
+    die = Random(seed)
+
+    def answer(dial: Dial, now: float) -> Outcome:
+        pod = die.choice(pods) if dial.edge.kind is Kind.SERVICE else dial.edge.address
+        return REFUSED if pod == pods[0] and die.random() < share else CONNECTED
+
+    return answer
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("pods", [TEN[:2], TEN], ids=["one of two", "one of ten"])
+@pytest.mark.parametrize("share", [0.5, 0.7, 0.9])
+def test_31_a_pod_that_refuses_half_of_its_connections_is_down_for_as_long_as_it_does(
+    share: float, pods: tuple[str, ...]
+) -> None:
+    story = ran(standing(slice_of(*pods)), 2 * MINUTE)
+    story.answer = one_of(pods, share)
+    ran(story, 10 * MINUTE)
+    found = len(story.turns)
+    assert story.verdict() == "endpoint_down"
+    assert set(story.verdicts()) <= {"healthy", "endpoint_down", "lossy"}
+
+    for _ in range(40):
+        ran(story, MINUTE)
+        assert story.verdict() == "endpoint_down"
+        assert f"1 of {len(pods)} endpoints fail" in story.summary()
+    assert len(story.turns) == found
+
+    story.answer = answers()
+    ran(story, 3 * MINUTE)
+    assert story.verdicts()[found:] == ["healthy"]
+
+
+def test_a_pod_that_fails_again_and_again_is_named_while_it_answers() -> None:
+    story = ran(standing(slice_of(*TEN)), 2 * MINUTE)
+    for _ in range(4):
+        story.answer = answers(at_10_0_0_1=REFUSED)
+        ran(story, MINUTE / 2)
+        story.answer = answers()
+        ran(story, MINUTE / 2)
+
+    assert story.verdict() == "endpoint_down"
+    assert story.summary() == "1 of 10 endpoints fail again and again: 10.0.0.1:8080"
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_pod_that_restarts_leaves_nothing_behind(times: int) -> None:
+    story = ran(standing(slice_of(*TEN[:2])), 2 * MINUTE)
+    for _ in range(times):
+        story.answer = answers(at_10_0_0_1=REFUSED)
+        ran(story, MINUTE / 3)
+        story.answer = answers()
+        ran(story, MINUTE / 2)
+        assert story.verdict() == "healthy"
+    ran(story, 5 * MINUTE)
+
+    assert story.verdicts() == ["healthy", *["endpoint_down", "healthy"] * times]
+
+
 # What is not lost now and then.
 
 

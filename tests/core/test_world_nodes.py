@@ -130,6 +130,90 @@ def test_when_no_other_node_answers_our_own_is_named() -> None:
     assert story.judged(key("web")).cause == f"node/{NODE}"
 
 
+def test_a_service_of_which_nothing_fails_is_healthy_while_our_node_is_cut_off() -> None:
+    story, own = shop("node-b", "node-c"), address(NODE, 3)
+    mine = service(port(80), name="mine", uid="m", ips=("10.96.0.9",), selector=(("app", "mine"),))
+    story.store(mine, slice_of(endpoint(own, node=NODE), service="mine"))
+    story.run(60)
+    silence(story, "node-b", "node-c")
+    story.run(2 * ROUND)
+    assert verdicts(story) == dict.fromkeys(SHOP, "node_path")
+    story.store(
+        slice_of(endpoint(own, node=NODE), endpoint("10.97.0.4", node=NODE), service="mine")
+    )
+    story.run(5)
+
+    assert "node_path" not in story.verdicts(key("mine"))
+    assert story.verdict(key("mine")) == "healthy"
+
+
+def test_28_a_dead_node_of_pods_on_its_own_network_is_one_cause() -> None:
+    """They all have the node's address, and each its own port."""
+    names, nodes = ("node-exporter", "kube-proxy", "etcd", "cni"), ("node-b", "node-c", "node-d")
+    services = [service(port(9100), name=n, ips=(), selector=(("app", n),)) for n in names]
+    slices = [
+        slice_of(
+            *(endpoint(address(node, 0), node=node, pod=f"{name}-{node}") for node in nodes),
+            service=name,
+            number=9100 + number,
+        )
+        for number, name in enumerate(names)
+    ]
+    story = Story().listed(services, slices).run(30)
+    at = story.now
+    silence(story, "node-b")
+    story.run(2 * ROUND)
+
+    told = turns(story, at)
+    assert {turn.key.service for turn in told} == {*names}
+    assert {(str(turn.new.verdict), turn.new.cause) for turn in told} == {
+        ("node_path", "node/node-b")
+    }
+
+
+def spread_over_zones() -> Story:
+    """The shop, and a Service that has a pod on node-b and one on node-d, where no other is."""
+    story = shop("node-b", "node-c")
+    wide = service(port(80), name="wide", uid="w", ips=("10.96.0.9",), selector=(("app", "wide"),))
+    pods = [endpoint(f"10.{ord(node[-1])}.0.9", node=node) for node in ("node-b", "node-c")]
+    story.store(wide, slice_of(*pods, endpoint("10.100.0.0", node="node-d"), service="wide"))
+    return story.run(60)
+
+
+@pytest.mark.parametrize("seconds", [20, 70])
+def test_a_node_with_one_pod_that_falls_silent_with_others_shares_their_cause(
+    seconds: float,
+) -> None:
+    story, at = spread_over_zones(), 0.0
+    at = story.now
+    lost = {"10.98.0.9", "10.100.0.0", *(address("node-b", i) for i in range(len(SHOP)))}
+    story.answer = lambda dial, now: TIMEOUT if dial.edge.address in lost else CONNECTED
+    story.run(seconds)
+    judged = story.judged(key("wide"))
+    if seconds > ROUND:
+        assert (judged.verdict, judged.cause) == ("node_path", "node/node-b")
+        assert judged.summary == (
+            "2 of 3 endpoints fail (2 timeout): nothing on node node-b answers, for 4 Services "
+            "and nothing that is dialed on 1 more node does"
+        )
+
+    silence(story)
+    story.run(2 * ROUND)
+    assert {str(turn.new.verdict) for turn in turns(story, at)} <= {"node_path", "healthy"}
+    assert story.verdict(key("wide")) == "healthy"
+
+
+def test_a_pod_alone_on_its_node_is_its_own_trouble_once_the_other_nodes_are_back() -> None:
+    story = spread_over_zones()
+    lost = {"10.98.0.9", "10.100.0.0", *(address("node-b", i) for i in range(len(SHOP)))}
+    story.answer = lambda dial, now: TIMEOUT if dial.edge.address in lost else CONNECTED
+    story.run(2 * ROUND)
+    lost = {"10.100.0.0"}
+    story.run(ROUND)
+
+    assert story.verdict(key("wide")) == "endpoint_down"
+
+
 def test_a_check_dials_twice_and_tells_a_dead_node() -> None:
     story = shop("node-b", "node-c", config=Config("", once=True))
     silence(story, "node-b")

@@ -104,6 +104,29 @@ def test_35_an_outcome_from_before_an_endpoint_came_back_does_not_count() -> Non
     assert track.outcome == CONNECTED
 
 
+@pytest.mark.parametrize("between", [0, 0.5, 1.5])
+def test_35_an_endpoint_that_moves_to_another_slice_is_the_one_that_it_was(between: float) -> None:
+    story = standing(slice_of("10.0.0.1", "10.0.0.2"), answer=answers(at_10_0_0_1=REFUSED)).run(60)
+    assert story.verdict() == "endpoint_down"
+    story.store(slice_of("10.0.0.2"))
+    story.run(between)
+    story.store(slice_of("10.0.0.1", name="other"))
+    story.run(5)
+
+    assert story.verdict() == "endpoint_down"
+
+
+def test_35_a_slice_that_is_made_anew_leaves_what_fails_failing() -> None:
+    held = slice_of("10.0.0.1", "10.0.0.2")
+    story = standing(held, answer=lambda dial, now: REFUSED).run(60)
+    story.remove(held)
+    story.run(0.5)
+    story.store(slice_of("10.0.0.1", "10.0.0.2", name="anew"))
+    story.run(60)
+
+    assert story.verdicts() == ["not_listening"]
+
+
 def test_38_failures_while_the_api_server_is_away_accuse_nobody() -> None:
     story = standing(slice_of("10.0.0.1", "10.0.0.2"))
     story.run(30)

@@ -165,7 +165,7 @@ def test_failures_are_confirmed_at_the_rate_of_close_watching_and_then_dialed_as
     cluster.run(120, lambda dial, now: REFUSED)
 
     for per_port in (False, True):
-        assert cluster.most_within(1.0, per_port=per_port) <= 20
+        assert cluster.most_within(1.0, per_port=per_port) <= 20 * 1.1  # each at a moment by chance
         assert cluster.most_within(120.0, per_port=per_port) <= 2 * 120 * 1.1 + 2 * 30
     books = [book for world in cluster.worlds.values() for _, book in world.books()]
     found = Counter(book.judgement.verdict for book in books)
@@ -277,6 +277,7 @@ def test_when_a_daemon_leaves_its_share_moves_and_everything_else_stays() -> Non
     }
     gone = cluster.worlds.pop("node-29")
     cluster.tell(kube.Stored("endpointslices", peers(29)))
+    cluster.run(0.1)
     after = {
         node: {t.edge for _, b in w.books() for t in b.tracks.values()}
         for node, w in cluster.worlds.items()

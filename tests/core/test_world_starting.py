@@ -12,6 +12,7 @@ from tests.core.facts import (
     DECLARED_8080,
     NODE,
     REFUSED,
+    REJECTED,
     TIMEOUT,
     Story,
     endpoint,
@@ -89,11 +90,17 @@ def test_37_a_silent_pod_on_a_node_that_answers_is_told_while_we_are_new() -> No
     assert verdicts(story) == {"web": "blackholed", "api": "healthy", "db": "healthy"}
 
 
-def test_37_a_cluster_ip_that_is_silent_in_front_of_pods_that_answer_is_told_too() -> None:
+@pytest.mark.parametrize("outcome", [TIMEOUT, REFUSED, REJECTED])
+def test_37_a_kube_proxy_that_comes_after_us_is_not_stale_and_one_that_never_comes_is(
+    outcome: Outcome,
+) -> None:
+    """How long before us it was told what the first list tells is not known."""
     story = shop("node-b")
-    story.answer = lambda dial, now: TIMEOUT if dial.edge.kind is Kind.SERVICE else CONNECTED
-    story.run(20)
+    story.answer = lambda dial, now: outcome if dial.edge.kind is Kind.SERVICE else CONNECTED
+    story.run(29)
+    assert told(story) <= {"healthy", "unknown"}
 
+    story.run(16)
     assert verdicts(story) == dict.fromkeys(SERVICES, "proxy_stale")
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from probe.core.changes import Change, ChangeKind
-from probe.core.edges import PortKey
+from probe.core.edges import Author, PortKey
 from probe.core.incident import Incident
 from probe.core.incidents import Incidents
 from probe.core.judging import Turn
@@ -24,6 +24,7 @@ ZERO = Judgement(Verdict.NO_ENDPOINTS, "scaled to zero", on_purpose=True)
 CUT_OFF = Judgement(Verdict.NODE_PATH, "nothing on node-2 answers", cause=DEAD)
 STALE = Judgement(Verdict.PROXY_STALE, "kube-proxy is behind", cause=ODD)
 
+ADA = Author("ada", "2026-11-21T09:00:00Z")
 EDIT = Change(90.0, ChangeKind.SERVICE_EDIT, "shop", "Service shop/web", "targetPort 8080 -> 8081")
 
 
@@ -60,6 +61,12 @@ class Desk:
     def change(self, incident: Incident) -> Change | None:
         self.asked.append((incident.opened, incident.judgement.verdict))
         return self.known if incident.lead == WEB and incident.services == 1 else None
+
+    def watched(self, incident: Incident) -> float:
+        return self.began(incident)  # since 0.0
+
+    def author(self, incident: Incident) -> Author | None:
+        return ADA if incident.alone else None
 
     def turn(self, key: PortKey, new: Judgement) -> "Desk":
         old, self.judgements[key] = self.judgements.get(key, NOT_JUDGED), new

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from probe.core import report
+from probe.core import incident_reports
 from probe.core.edges import PortKey
 from probe.core.incident import SERVICES_KEPT
 from tests.core.turning import API, CUT_OFF, DB, HEALTHY, MISMATCH, REFUSED, UNKNOWN, WEB, Desk
@@ -19,7 +19,7 @@ def clock(at: float) -> datetime:
 
 
 def told(desk: Desk, **filters: Any) -> Any:
-    found = report.incidents(desk.incidents, "node-a", desk.now, clock, **filters)
+    found = incident_reports.incidents(desk.incidents, "node-a", desk.now, clock, **filters)
     return {**found, "incidents": list(found["incidents"])}
 
 
@@ -57,6 +57,8 @@ def test_an_open_incident_is_told_as_its_interface_says() -> None:
                     "detail": "targetPort 8080 -> 8081",
                 },
                 "seconds_before": 4.0,
+                "watched_seconds": 94.0,
+                "last_write": {"by": "ada", "time": "2026-11-21T09:00:00Z"},
                 "advice": ["look at web: port_mismatch"],
                 "node": "node-a",
             }
