@@ -21,8 +21,9 @@ from probe.core.ledger import CountKey, PortBook, Track
 from probe.core.mirror import Mirror
 from probe.core.results import Result
 from probe.core.rollouts import Phase
+from probe.core.sharing import speaks_for
 from probe.core.survey import States, Survey, SurveyedPort
-from probe.core.verdicts import FAILING, Verdict
+from probe.core.verdicts import Verdict
 
 SHAPES_KEPT = 1024
 """Service ports whose edges are in the same states share their lines: a few hundred different ones
@@ -86,9 +87,11 @@ def services(
     """Each family of the Service ports; takes the survey to its end first.
 
     `epoch` is the Unix time (seconds) at which our monotonic one was 0. A port that is well is told
-    by the daemons that dial endpoints of it, a failing one by each that sees it fail: else series
-    grow with nodes times ports, 19 million for 500 x 3,000 (measured), to say that all is well. At
-    most `limit` are told, those of failing ports first; `series` is filled in with how many were.
+    by the daemons that dial endpoints of it, one that is empty on purpose by three, a failing one
+    by each that sees it fail: else series grow with nodes times ports, 19 million for 500 x 3,000
+    (measured), to say that all is well. A drain_race is told like a port that is well: it is soon
+    over, no alert asks for it, and each daemon tells what it cost by the workload. At most `limit`
+    are told, those of failing ports first; `series` is filled in with how many were.
     """
     ports: list[_Port] = []
     for found in survey.walk():
@@ -109,26 +112,22 @@ def services(
 
 
 def _is_ours(found: SurveyedPort) -> bool:
-    """Whether this daemon is one of those that tell of the port; all are where no endpoint of it is
-    to be dialed."""
-    barred = found.book.implied.barred
-    return (
-        any(kind is Kind.ENDPOINT for kind, _, _ in found.states)
-        or _fails(found.book)
-        or not any(
-            (endpoint.ready or endpoint.terminating) and edge not in barred
-            for edge, endpoint in found.book.implied.backends()
-        )
+    """Whether this daemon is one of those that tell of the port."""
+    judged, barred = found.book.judgement, found.book.implied.barred
+    if judged.failing and judged.verdict is not Verdict.DRAIN_RACE:
+        return True
+    if any(kind is Kind.ENDPOINT for kind, _, _ in found.states):
+        return True
+    dialed_by_others = any(
+        (endpoint.ready or endpoint.terminating) and edge not in barred
+        for edge, endpoint in found.book.implied.backends()
     )
-
-
-def _fails(book: PortBook) -> bool:
-    return book.judgement.verdict in FAILING and not book.judgement.on_purpose
+    return not dialed_by_others and speaks_for(found.book)
 
 
 def _port(node: str, found: SurveyedPort) -> _Port:
     book, shape = found.book, _shape(tuple(found.states.items()))
-    failing = _fails(book)
+    failing = book.judgement.failing
     counts, succeeded = book.counts, book.last_success
     told = shape.series + len(counts) + len(succeeded) - (Kind.CANDIDATE in succeeded) + failing
     for key in shape.zeros:

@@ -8,7 +8,7 @@ through prometheus_client, which stays the judge of the format in the tests.
 import time
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from itertools import accumulate
+from itertools import accumulate, product
 from typing import Protocol
 
 from prometheus_client import (
@@ -31,9 +31,10 @@ from prometheus_client.utils import floatToGoString
 from probe import __version__, exposition
 from probe.core.closing import Mode
 from probe.core.edges import Kind
-from probe.core.results import Outcome
+from probe.core.results import Outcome, Result
 from probe.core.rounds import Dial
 from probe.core.survey import Survey
+from probe.core.verdicts import FAILING, Verdict
 from probe.core.world import World
 from probe.timeslice import sliced
 
@@ -56,6 +57,8 @@ CONNECT_BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0
 LAG_BUCKETS = (0.5, 1, 2, 3, 5, 7.5, 10, 15, 20, 30, 45, 60)
 """Seconds: kube-proxy's minSyncPeriod (1 s) up to the window in which a lag is looked for."""
 
+JUDGED = (*((verdict, verdict in FAILING) for verdict in Verdict), (Verdict.NO_ENDPOINTS, False))
+"""Each verdict, and whether it is a failure: no endpoints may be what somebody wanted."""
 
 Observed = dict[Kind, list[float]]
 """How many handshakes fell into each of CONNECT_BUCKETS and above, then the sum of seconds."""
@@ -154,7 +157,7 @@ class Metrics:
         )
         rendered = generate_openmetrics if openmetrics else generate_latest
         moment = _Moment(self._world, self._discovery, survey, series, now)
-        for small in (self.registry, moment):
+        for small in (self.registry, moment, _Totals(self._world, survey)):
             yield rendered(small).decode().removesuffix(EOF)
         yield from exposition.rollouts(self._world.mirror, node, openmetrics=openmetrics)
         if openmetrics:
@@ -276,6 +279,34 @@ class _Moment(Collector):
         for name in self._survey.without_prober[:MISSING_SHOWN]:
             missing.add_metric([node, name], 1)
         yield from (series, missing)
+
+
+class _Totals(Collector):
+    """What this node dials and sees of all Services together, whoever tells of each: what a share
+    of the node's is taken of. A fixed number of series, of which a gone Service takes nothing."""
+
+    def __init__(self, world: World, survey: Survey) -> None:
+        self._world = world
+        self._survey = survey
+
+    def collect(self) -> Iterable[Metric]:
+        node = self._world.config.node
+        dials = CounterMetricFamily(
+            "edgeprobe_node_dials",
+            "TCP dials from this node to all Services, by result.",
+            labels=["node", "kind", "result"],
+        )
+        for kind, result in product(Kind, Result):
+            dials.add_metric([node, kind, result], self._world.dialed[kind, result])
+        ports = GaugeMetricFamily(
+            "edgeprobe_node_service_ports",
+            "All Service ports by the verdict on this node, and whether it is a failure.",
+            labels=["node", "verdict", "failing"],
+        )
+        for verdict, failing in JUDGED:
+            count = self._survey.ports[verdict, failing]
+            ports.add_metric([node, verdict, str(failing).lower()], count)
+        yield from (dials, ports)
 
 
 def _gauge(name: str, text: str, node: str, value: float) -> GaugeMetricFamily:

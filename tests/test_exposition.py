@@ -1,20 +1,28 @@
 """What stands on the page of Service ports: how much of it, and what only failing ones have."""
 
+from collections.abc import Iterable
+
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from probe.core import kube
-from probe.core.edges import Kind
+from probe.core.edges import EndpointSlice, Kind, Service
 from probe.core.nodes import Node
 from probe.core.results import Outcome
 from probe.core.rounds import Config, Dial
+from probe.core.schedule import leaders
+from probe.core.workloads import Workload
 from tests.core.facts import (
     CONNECTED,
     DECLARED_8080,
+    KEY,
     NODE,
     REFUSED,
+    Answer,
     Story,
     endpoint,
+    everything_connects,
+    leaving,
     port,
     service,
     slice_of,
@@ -27,6 +35,7 @@ OF_PORTS = (
     *("dials_total", "edge_up", "edges", "verdict", "verdict_info"),
     *("syn_retransmits_total", "edge_last_success_timestamp_seconds", "endpoint_up"),
 )
+SIXTY = [NODE, *(f"node-{n}" for n in range(1, 60))]
 
 
 def refused_on_8081(dial: Dial, now: float) -> Outcome:
@@ -182,29 +191,77 @@ def test_no_node_is_missing_where_no_service_tells_of_daemons() -> None:
     assert named(read(page(story)), "prober_missing") == {}
 
 
-def test_a_healthy_port_is_told_by_those_who_dial_its_endpoints_a_failing_one_by_all() -> None:
-    """Of sixty daemons: too many for each to dial every endpoint."""
+def among_sixty(
+    services: Iterable[Service],
+    slices: Iterable[EndpointSlice],
+    workloads: Iterable[Workload] = (),
+    answer: Answer = everything_connects,
+) -> Story:
+    """One of so many daemons: too many for each to dial every endpoint."""
+    daemons = [endpoint(f"10.0.9.{n}", node=name) for n, name in enumerate(SIXTY)]
+    ours = service(name="edgeprobe", namespace="edgeprobe", ips=(), opted_out=True)
+    own = slice_of(*daemons, service="edgeprobe", namespace="edgeprobe")
+    story = Story(Config(NODE, peers=("edgeprobe", "edgeprobe")), answer=answer)
+    return story.listed([ours, *services], [own, *slices], workloads).run(200)
 
+
+def told(samples: Samples) -> set[str]:
+    return {dict(labels)["service"] for _, labels in named(samples, "verdict")}
+
+
+def dialed(story: Story) -> set[str]:
+    """The Services of which an endpoint is dialed from here."""
+    return {edge.key.service for edge in story.edges() if edge.kind is Kind.ENDPOINT}
+
+
+def test_a_healthy_port_is_told_by_those_who_dial_its_endpoints_a_failing_one_by_all() -> None:
     def answer(dial: Dial, now: float) -> Outcome:
         return REFUSED if dial.edge.key.service.startswith("ill") else CONNECTED
 
-    daemons = [endpoint(f"10.0.9.{n}", node=f"node-{n}") for n in range(1, 60)]
-    ours = service(name="edgeprobe", namespace="edgeprobe", ips=(), opted_out=True)
-    names = [*(f"well-{n}" for n in range(40)), *(f"ill-{n}" for n in range(40))]
+    well, ill = ({f"{name}-{n}" for n in range(40)} for name in ("well", "ill"))
+    names = [*sorted(well), *sorted(ill)]
     services = [service(name=name, ips=(f"10.96.2.{n}",)) for n, name in enumerate(names)]
     slices = [slice_of(f"10.0.2.{n}", service=name) for n, name in enumerate(names)]
-    daemons.append(endpoint("10.0.9.60", node=NODE))
-    own = slice_of(*daemons, service="edgeprobe", namespace="edgeprobe")
     empty, none = service(name="empty", ips=("10.96.3.1",)), slice_of(service="empty")
-    story = Story(Config(NODE, peers=("edgeprobe", "edgeprobe")), answer=answer)
-    story.listed([ours, *services, empty], [own, *slices, none]).run(200)
+    story = among_sixty([*services, empty], [*slices, none], answer=answer)
     samples = read(page(story))
-    told = {dict(labels)["service"] for _, labels in named(samples, "verdict")}
-    dialed = {edge.key.service for edge in story.edges() if edge.kind is Kind.ENDPOINT}
 
-    assert {name for name in told if name.startswith("well")} == {
-        name for name in dialed if name.startswith("well")
-    }
-    assert 0 < len(dialed & {*names[:40]}) < 40
-    assert told >= {*names[40:], "empty"}
+    assert told(samples) == {*ill, "empty"} | dialed(story)
+    assert 0 < len(dialed(story) & well) < 40
     assert value(samples, "series", state="exported") == of_ports(samples)
+
+
+def test_a_port_that_is_empty_on_purpose_is_told_by_three() -> None:
+    """By those that are the first to dial its endpoints again."""
+    names = [f"idle-{n}" for n in range(100)]
+    services = [service(name=name, ips=(f"10.96.2.{n}",)) for n, name in enumerate(names)]
+    slices = [slice_of(service=name) for name in names]
+    samples = read(page(among_sixty(services, slices, [workload(replicas=0)])))
+
+    ours = {name for name in names if NODE in leaders(SIXTY, f"demo-app/{name}", 3)}
+    assert told(samples) == ours != set()
+    assert value(samples, "series", state="exported") == of_ports(samples)
+    counted = value(samples, "node_service_ports", verdict="no_endpoints", failing="false")
+    assert counted == 100
+
+
+def test_a_drain_race_is_told_by_those_who_dial_its_endpoints() -> None:
+    """What it costs is told by every node, by the workload that rolled."""
+    names = [f"web-{n}" for n in range(12)]
+    services = [service(name=name, ips=(f"10.96.2.{n}",)) for n, name in enumerate(names)]
+    stays = [endpoint(f"10.0.3.{n}") for n in range(12)]
+    story = among_sixty(
+        services,
+        [slice_of(f"10.0.2.{n}", stays[n], service=name) for n, name in enumerate(names)],
+    )
+    story.answer = lambda dial, now: REFUSED if dial.edge.kind is Kind.SERVICE else CONNECTED
+    for n, name in enumerate(names):
+        story.store(slice_of(leaving(f"10.0.2.{n}"), stays[n], service=name))
+    for n, name in enumerate(names):
+        story.store(slice_of(stays[n], service=name))
+    story.run(12)
+    samples = read(page(story))
+
+    races = {name for name in names if story.verdict(KEY._replace(service=name)) == "drain_race"}
+    assert told(samples) & races == dialed(story) & races
+    assert set() < dialed(story) & races < races

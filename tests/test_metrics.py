@@ -1,4 +1,5 @@
 import itertools
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -135,6 +136,45 @@ def test_the_series_of_a_service_go_with_it(mismatched: Story) -> None:
     assert 'service="backend-v1"' in before
     assert 'service="backend-v1"' not in after
     assert 'service="good"' in after
+
+
+def test_a_node_counts_its_dials_to_all_services_also_to_those_that_are_gone(
+    mismatched: Story,
+) -> None:
+    def total() -> float:
+        return sum(named(read(page(mismatched)), "node_dials_total").values())
+
+    samples = read(page(mismatched))
+    by_kind_and_result: Counter[tuple[str, str]] = Counter()
+    for (_, labels), count in named(samples, "dials_total").items():
+        by_kind_and_result[dict(labels)["kind"], dict(labels)["result"]] += int(count)
+
+    for kind, result in itertools.product(Kind, Result):
+        found = value(samples, "node_dials_total", kind=kind, result=result)
+        assert found == by_kind_and_result[kind, result]
+    before = total()
+    assert before == len(mismatched.dials) > 0
+    mismatched.remove(service())
+    assert total() == before
+    mismatched.run(30)
+    assert total() > before
+
+
+def test_a_node_tells_of_all_its_service_ports_whatever_fits_on_the_page(mismatched: Story) -> None:
+    samples = read(page(mismatched, exposing(mismatched, max_series=5)))
+    shown = {key: v for key, v in named(samples, "node_service_ports").items() if v}
+
+    assert named(samples, "verdict") == {}
+    assert len(named(samples, "node_service_ports")) == len(Verdict) + 1
+    assert shown == {
+        ("edgeprobe_node_service_ports", frozenset(of.items())): 1
+        for of in (
+            {"verdict": "port_mismatch", "failing": "true"},
+            {"verdict": "invalid_target", "failing": "true"},
+            {"verdict": "healthy", "failing": "false"},
+        )
+    }
+    assert sum(named(samples, "node_dials_total").values()) == len(mismatched.dials)
 
 
 def test_odd_names_are_escaped() -> None:

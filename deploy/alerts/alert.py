@@ -41,9 +41,25 @@ def queried(selector: str, values: str) -> str:
     return f"printf `{selector}` {values} | query"
 
 
-def first(selector: str, values: str, by: str = "node") -> str:
-    """A template's expression: the first series by that label, each %q filled in by a value."""
-    return f"{queried(selector, values)} | sortByLabel `{by}` | first"
+def frozen(name: str, by: str, *, of: str, within: str = CLUSTER) -> str:
+    """What goes on firing while no prober `within` hears of the API server: alerts of this name,
+    by their labels `by`, as long as something `of` theirs is unknown.
+
+    What fails is unknown to all of them from 120 s on (ledger.STALE_SECONDS): what was told before
+    stands. They hear of it once a minute even where nothing changes (bookmarks). A port that is
+    unknown is told by those who dial its endpoints, how many are by every node.
+    """
+    unknown = 'edgeprobe_node_service_ports{verdict="unknown"} > 0'
+    if of == PORT:
+        unknown = 'edgeprobe_verdict{verdict="unknown"}'
+    return f"""
+or max by ({by}) (
+  ALERTS{{alertname="{name}",alertstate="firing"}}
+  and on ({of}) ({unknown})
+)
+and on ({within}) (time() - max by ({within}) (
+  edgeprobe_discovery_last_contact_timestamp_seconds{{resource=~"services|endpointslices"}}
+) > 90)"""
 
 
 OF_THE_PORT, THE_PORT = (

@@ -2,18 +2,25 @@
 
 from deploy.alerts.alert import CLUSTER, NODE, OF_THE_PORT, PORT, SERVICE, THE_PORT, WARNING, Alert
 
-# No timeouts: a ClusterIP that leads nowhere here (internalTrafficPolicy: Local) is dialed as well,
-# and drops. Those that nothing explains make the verdict lossy.
-_STEADY = f"""sum by ({PORT}) (
-  increase(edgeprobe_dials_total{{kind!="candidate",result="refused",phase="steady"}}[2m])
-) >= 3
+
+def _refused(selector: str = "") -> str:
+    """How many dials were refused within two minutes, each counter by itself.
+
+    No timeouts: a ClusterIP that leads nowhere here (internalTrafficPolicy: Local) is dialed as
+    well, and drops. Those that nothing explains make the verdict lossy. A prober that knows too
+    little, as each does when it begins, leaves out its own dials alone.
+    """
+    steady = f'kind!="candidate",result="refused",phase="steady"{selector}'
+    unknown = 'max_over_time(edgeprobe_verdict{verdict="unknown"}[5m])'
+    return f"increase(edgeprobe_dials_total{{{steady}}}[2m]) unless on (node, {PORT}) {unknown}"
+
+
+_STEADY = f"""sum by ({PORT}) ({_refused()}) >= 3
 unless on ({PORT})
-  max_over_time(edgeprobe_verdict{{verdict!="healthy"}}[5m])"""
+  max_over_time(edgeprobe_verdict{{verdict!~"healthy|unknown"}}[5m])"""
 
 _REFUSED_FROM = (
-    "printf `sort_desc(sum by (node) (increase(edgeprobe_dials_total"
-    f'{{kind!="candidate",result="refused",phase="steady",{OF_THE_PORT}}}[2m])))` '
-    f"{THE_PORT} | query"
+    f"printf `sort_desc(sum by (node) ({_refused(f',{OF_THE_PORT}')}))` {THE_PORT} | query"
 )
 
 _OF_WORKLOAD = (CLUSTER, "namespace", "workload_kind", "workload")
@@ -25,17 +32,21 @@ _ITS_LABELS = " ".join(f"$labels.{label}" for label in _OF_WORKLOAD)
 def _failed_lately(selector: str = "") -> str:
     """How often dials failed within ten minutes, each counter by itself.
 
-    One begins with its first failure, which increase() would not see; after a gap in the scrapes
-    the count before it stands, and one that is lower now has begun anew.
+    One begins with its first failure, which increase() would not see: where the node's page was
+    scraped without it meanwhile, it was 0 before. Else, to a Prometheus that has just begun, only
+    what it has seen counts. After a gap in the scrapes the count before it stands, and one that is
+    lower now has begun anew.
     """
     name = f"edgeprobe_rollout_failed_dials_total{selector}"
-    before = f"(last_over_time({name}[15m] offset 10m) or {name} * 0)"
-    return f"{name} - {before} >= 0 or {name}"
+    pages = f"max by ({NODE}) (count_over_time(edgeprobe_build_info[10m]))"
+    new = f"{name} * 0 and count_over_time({name}[10m]) < on ({NODE}) group_left {pages}"
+    before = f"last_over_time({name}[15m] offset 10m) or {new} or min_over_time({name}[10m])"
+    return f"{name} - ({before}) >= 0 or {name}"
 
 
 _FAILED_LATELY = f"""sum by ({_BY_WORKLOAD}) ({_failed_lately()}) > 0
 and on ({_BY_WORKLOAD}) max_over_time(edgeprobe_rollout_in_progress[10m])"""
-"""Only where something rolled meanwhile: to a Prometheus that has just begun every count is new."""
+"""Only where something rolled meanwhile."""
 
 _WORKLOAD = "{{ $labels.workload_kind }} {{ $labels.namespace }}/{{ $labels.workload }}"
 _DRAIN = (

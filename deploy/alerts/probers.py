@@ -2,11 +2,24 @@
 
 from deploy.alerts.alert import CRITICAL, NODE, WARNING, Alert
 
-_ABSENT = """absent(edgeprobe_build_info)
-or group by (cluster) (max_over_time(group by (cluster) (edgeprobe_build_info)[1d:10m]))
-  unless on (cluster) edgeprobe_build_info"""
+_ITS_NODES = "max_over_time(group by (cluster, node) (edgeprobe_build_info)[1d:1h])"
+_BEFORE = "edgeprobe_build_info offset 25h"
+_ABSENT = f"""absent(edgeprobe_build_info)
+or group by (cluster) (max_over_time(group by (cluster) (edgeprobe_build_info)[1d:1h]))
+  unless on (cluster) edgeprobe_build_info
+  unless on (cluster) (
+    {_ITS_NODES}
+      and on (node) (edgeprobe_build_info unless on (cluster) {_BEFORE})
+    or ({_ITS_NODES} unless on (cluster) {_BEFORE})
+      and on (node) edgeprobe_build_info
+  )"""
 """Nowhere, or not in a cluster where there was one within a day: other clusters are not known, and
-one that was taken down is to be forgotten."""
+one that was taken down is to be forgotten. A cluster that got another name is not gone: a node of
+it is found in one that was not known the day before, or it was not known then itself and the node
+is back in that of old. Of two that were both known, nodes may be named alike. By the hour, since a
+day is read three times at each evaluation."""
+
+_OF_CLUSTER = "{{ with $labels.cluster }} of cluster {{ . }}{{ end }}"
 
 PROBERS = (
     Alert(
@@ -15,7 +28,8 @@ PROBERS = (
         "1m",
         "probe_fault",
         f'count by ({NODE}) (edgeprobe_verdict_info{{verdict="probe_fault"}}) '
-        f'or sum by ({NODE}) (increase(edgeprobe_dials_total{{result="local_fault"}}[5m])) > 10',
+        f"or sum by ({NODE}) "
+        '(increase(edgeprobe_node_dials_total{result="local_fault"}[5m])) > 10',
         "Node {{ $labels.node }}: the prober itself could not dial",
         "The prober on node {{ $labels.node }} lacks descriptors, source ports, memory or a route, "
         "or a policy binds its own pod (probe_fault, {{ $value | humanize }} times): it says "
@@ -51,9 +65,11 @@ PROBERS = (
         "5m",
         "prober_missing",
         _ABSENT,
-        "No prober is scraped at all",
-        "Prometheus gets no metrics of any edgeprobe daemon: nothing is watched, whatever no alert "
-        "says. kubectl get daemonsets -A -l app.kubernetes.io/name=edgeprobe",
+        "No prober" + _OF_CLUSTER + " is scraped",
+        "Prometheus gets no metrics of any edgeprobe daemon"
+        + _OF_CLUSTER
+        + ": nothing is watched, "
+        "whatever no alert says. kubectl get daemonsets -A -l app.kubernetes.io/name=edgeprobe",
     ),
     Alert(
         "EdgeprobeSeriesCapped",

@@ -8,20 +8,9 @@ from deploy.alerts.alert import (
     THE_PORT,
     WARNING,
     Alert,
+    frozen,
     queried,
 )
-
-_FROZEN = f"""
-or max by (%s) (
-  ALERTS{{alertname="Edgeprobe%s",alertstate="firing"}}
-  and on ({PORT}) edgeprobe_verdict{{verdict="unknown"}}
-)
-and on (cluster) (time() - max by (cluster) (
-  edgeprobe_discovery_last_contact_timestamp_seconds{{resource=~"services|endpointslices"}}
-) > 90)"""
-"""While no prober of the cluster hears of the API server, what fails is unknown to all of them from
-120 s on (ledger.STALE_SECONDS): what was told before stands. They hear of it once a minute even
-where nothing changes (bookmarks)."""
 
 
 def _of_service(
@@ -38,13 +27,13 @@ def _of_service(
 ) -> Alert:
     """An alert for each Service port with this verdict, from however many nodes it is seen."""
     selector = f'edgeprobe_verdict_info{{{OF_THE_PORT},verdict="{verdict}"}}'
-    frozen = _FROZEN % (by, name) if severity == CRITICAL else ""
+    stands = frozen(f"Edgeprobe{name}", by, of=PORT) if severity == CRITICAL else ""
     return Alert(
         f"Edgeprobe{name}",
         severity,
         hold,
         verdict,
-        f'count by ({by}) (edgeprobe_verdict_info{{verdict="{verdict}"}}{only}){where}{frozen}',
+        f'count by ({by}) (edgeprobe_verdict_info{{verdict="{verdict}"}}{only}){where}{stands}',
         f"{SERVICE}: {means}",
         f"{SERVICE} is {verdict}{{{{ with {queried(selector, THE_PORT)} }}}}, seen from node "
         "{{ . | sortByLabel `node` | first | label `node` }}{{ if gt $value 1.0 }} and "
@@ -87,7 +76,8 @@ SERVICE_PORTS = (
         "10s",
         "port_mismatch",
         "targetPort {{ $labels.target_port }} is refused, port {{ $labels.candidate }} accepts",
-        "Set the targetPort: kubectl patch service {{ $labels.service }} "
+        "Set the targetPort (where UDP has the same number, by the line of probe check): "
+        "kubectl patch service {{ $labels.service }} "
         "-n {{ $labels.namespace }} -p "
         '\'{"spec":{"ports":[{"port":{{ $labels.port }},"targetPort":{{ $labels.candidate }}}]}}\'',
         by=f"{PORT}, target_port, candidate",

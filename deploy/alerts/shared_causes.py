@@ -1,14 +1,18 @@
 """Alerts for what many Services fail by, one for each cause."""
 
-from deploy.alerts.alert import CRITICAL, NODE, PORT, WARNING, Alert, first
+from deploy.alerts.alert import CLUSTER, CRITICAL, NODE, PORT, WARNING, Alert, frozen, queried
 
 
-def _example(verdict: str, label: str, value: str) -> str:
-    """One Service port with this verdict, where the label is that value, for a sentence."""
+def _held_for(what: str, verdict: str, label: str, value: str) -> str:
+    """How many of `what` have this verdict where the label is that value, and one of them, for a
+    sentence; that some had it, while the API server is away."""
     selector = f'edgeprobe_verdict_info{{verdict="{verdict}",cluster=%q,{label}=%q}}'
-    found = first(selector, f"$labels.cluster {value}", by="service")
+    found = queried(selector, f"$labels.cluster {value}")
     return (
-        f"{{{{ with {found} }}}}{{{{ .Labels.namespace }}}}/{{{{ .Labels.service }}}}{{{{ end }}}}"
+        f"{{{{ with {found} }}}}holds for {{{{ $value }}}} {what}, such as "
+        "{{ with . | sortByLabel `service` | first }}"
+        "{{ .Labels.namespace }}/{{ .Labels.service }}{{ end }}"
+        f"{{{{ else }}}}held for {what} when the API server went away{{{{ end }}}}"
     )
 
 
@@ -32,10 +36,11 @@ SHARED_CAUSES = (
         "10s",
         "node_path",
         "label_replace(count by (cluster, cause) (count by (cluster, cause, namespace, service) "
-        '(edgeprobe_verdict_info{verdict="node_path"})), "node", "$1", "cause", "node/(.*)")',
+        '(edgeprobe_verdict_info{verdict="node_path"})), "node", "$1", "cause", "node/(.*)")'
+        + frozen("EdgeprobeNodePath", f"{NODE}, cause", of=CLUSTER),
         "Node {{ $labels.node }}: everything towards it, or from it, fails",
-        "The verdict node_path holds for {{ $value }} Services, such as "
-        + _example("node_path", "cause", "$labels.cause")
+        "The verdict node_path "
+        + _held_for("Services", "node_path", "cause", "$labels.cause")
         + ": nothing on node {{ $labels.node }} answers, or it reaches no other. "
         "Look at the node: kubectl describe node {{ $labels.node }}",
     ),
@@ -44,11 +49,12 @@ SHARED_CAUSES = (
         CRITICAL,
         "10s",
         "proxy_stale",
-        f'count by ({NODE}) (edgeprobe_verdict_info{{verdict="proxy_stale"}})',
+        # A node whose ClusterIPs lead nowhere may lose the API server for that very reason.
+        f'count by ({NODE}) (edgeprobe_verdict_info{{verdict="proxy_stale"}})'
+        + frozen("EdgeprobeProxyStale", NODE, of=NODE, within=NODE),
         "Node {{ $labels.node }}: kube-proxy's rules are behind or missing",
-        "The verdict proxy_stale holds on node {{ $labels.node }} for {{ $value }} Service ports, "
-        "such as "
-        + _example("proxy_stale", "node", "$labels.node")
+        "On node {{ $labels.node }} the verdict proxy_stale "
+        + _held_for("Service ports", "proxy_stale", "node", "$labels.node")
         + ": their endpoints answer, the ClusterIPs do not. kubectl get pods -n kube-system "
         "-l k8s-app=kube-proxy -o wide --field-selector spec.nodeName={{ $labels.node }}",
     ),

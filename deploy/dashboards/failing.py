@@ -40,7 +40,8 @@ def failing(title: str, selector: str, runbooks: str, height: int) -> tables.Pan
         title,
         "Every Service port that fails, unless on purpose, by what the dials together mean. Follow "
         "the Service to its dials, the verdict to its runbook. Seen from one node alone, it is "
-        "that node's; seen from all, the Service's.",
+        "that node's; seen from all, the Service's. A drain_race is told by the nodes alone that "
+        "dial endpoints of the Service.",
         [sentences(selector)],
         (
             Column("cluster", "Cluster", width=140),

@@ -6,7 +6,7 @@ from deploy.dashboards import variables
 from deploy.dashboards.colours import BAD, WARNING
 from deploy.dashboards.page import Rollouts, page
 from deploy.dashboards.panels import Panel, lines, spans
-from deploy.dashboards.queries import DIALS, PORT, failed_share
+from deploy.dashboards.queries import DIALS, PORT, failed_share, failed_share_of_all
 from deploy.dashboards.tables import Column, matrix
 from deploy.dashboards.variables import NODE, SERVICES, WORKLOADS
 
@@ -62,7 +62,8 @@ def _shares() -> Panel:
     return matrix(
         "Dials that failed, by node",
         "The share of each node's dials to each Service, its ClusterIPs and its endpoints, that "
-        "failed within the dashboard's time.",
+        "failed within the dashboard's time. In a large cluster a node that dials no endpoint of "
+        "a Service tells of it only while it fails there.",
         _named(failed_share("cluster, namespace, service, node", SERVICES, "$__range")),
         row=Column("named", "Service"),
         column="node",
@@ -73,23 +74,24 @@ def _shares() -> Panel:
 
 
 def _by_node() -> tuple[Panel, ...]:
-    ports = f"count by (cluster, node) (edgeprobe_verdict{{{SERVICES}}})"
-    failing = f"count by (cluster, node) (edgeprobe_verdict_info{{{SERVICES}}})"
+    ports = "sum by (cluster, node) (edgeprobe_node_service_ports{%s})"
+    failing = ports % f'{NODE}, failing="true"'
     handshakes = f"edgeprobe_connect_seconds_bucket{{{NODE}, {DIALS}}}"
     return (
         spans(
             "Service ports that fail, by the node that sees it",
-            "The share of the node's Service ports. One red row: look at that node. All red at "
-            "once: look at what they have in common, or at the Services.",
-            {"{{cluster}} {{node}}": f"({failing} or 0 * {ports}) / {ports}"},
+            "The share of all Service ports, whichever are chosen above. One red row: look at that "
+            "node. All red at once: look at what they have in common, or at the Services.",
+            {"{{cluster}} {{node}}": f"{failing}\n/ ({ports % NODE} > 0)"},
             *_FAILED[1:],
             unit="percentunit",
             base=_FAILED[0][1],
         ),
         lines(
             "Dials that fail, by node",
-            "The share of the node's dials to ClusterIPs and endpoints.",
-            {"{{cluster}} {{node}}": failed_share("cluster, node", SERVICES)},
+            "The share of the node's dials to the ClusterIPs and endpoints of all Services, "
+            "whichever are chosen above.",
+            {"{{cluster}} {{node}}": failed_share_of_all("cluster, node", NODE)},
             unit="percentunit",
         ),
         lines(

@@ -7,8 +7,8 @@ from deploy.dashboards.colours import BAD, RESULTS, VERDICTS, WARNING
 from deploy.dashboards.failing import failing
 from deploy.dashboards.page import Rollouts, page
 from deploy.dashboards.panels import Panel, bars, lines, number
-from deploy.dashboards.queries import FAILED, PORT, WORKLOAD, failed_share, or_none
-from deploy.dashboards.variables import CLUSTER, SERVICES, WORKLOADS
+from deploy.dashboards.queries import FAILED, PORT, WORKLOAD, failed_share_of_all, or_none
+from deploy.dashboards.variables import CLUSTER, NODE, SERVICES, WORKLOADS
 
 
 def overview(runbooks: str) -> dashboard.Dashboard:
@@ -45,8 +45,9 @@ def _numbers() -> tuple[Panel, ...]:
         ),
         number(
             "Dials failing",
-            "The share of dials to ClusterIPs and endpoints that fails, over the last minutes.",
-            failed_share("", SERVICES, "5m"),
+            "The share of dials to the ClusterIPs and endpoints of all Services, whichever are "
+            "chosen above, that fails, over the last minutes.",
+            failed_share_of_all("", NODE, "5m"),
             (0.001, WARNING),
             (0.01, BAD),
             unit="percentunit",

@@ -6,16 +6,13 @@ from deploy.dashboards import variables
 from deploy.dashboards.colours import BAD, OWN, WARNING
 from deploy.dashboards.page import page
 from deploy.dashboards.panels import Panel, lines, number
-from deploy.dashboards.queries import or_none
+from deploy.dashboards.queries import NODE_DIALS, or_none
 from deploy.dashboards.tables import Column, rows
 from deploy.dashboards.variables import CLUSTER, NODE
 
 _BY = "cluster, node"
 _NODE = "{{cluster}} {{node}}"
 _CONTACT = f"edgeprobe_discovery_last_contact_timestamp_seconds{{{NODE}}}"
-_DIALS = f"edgeprobe_dials_total{{{NODE}}}"
-_OTHERS = f'edgeprobe_dials_total{{{NODE}, result!="local_fault"}}'
-"""All dials but those that failed by our own fault, of which there are no series without one."""
 
 
 def prober(runbooks: str) -> dashboard.Dashboard:
@@ -65,7 +62,7 @@ def _numbers() -> tuple[Panel, ...]:
         number(
             "Dials that failed by the prober's own fault",
             "Within the dashboard's time: no descriptors, source ports or memory, or a policy.",
-            f"sum(increase({_DIALS}[$__range])) - sum(increase({_OTHERS}[$__range]))",
+            f'sum(increase({NODE_DIALS}{{{NODE}, result="local_fault"}}[$__range]))',
             (1, OWN),
         ),
         number(
@@ -174,7 +171,8 @@ def _discovery() -> tuple[Panel, ...]:
         lines(
             "Silence of the API server",
             "Since it last said anything about a resource, from the node for which it is longest. "
-            "Over 180 s for Services and EndpointSlices the prober accuses nobody.",
+            "Over 120 s for Services and EndpointSlices failures accuse nobody; over 180 s "
+            "EdgeprobeProberStale tells of it.",
             {"{{resource}}": f"max by (resource) (time() - ({_CONTACT} > 0))"},
             (180, BAD),
             unit="s",
@@ -214,7 +212,7 @@ def _dialing() -> tuple[Panel, ...]:
         lines(
             "Dials",
             "All that the prober makes, candidates included.",
-            {_NODE: f"sum by ({_BY}) (rate({_DIALS}[$__rate_interval]))"},
+            {_NODE: f"sum by ({_BY}) (rate({NODE_DIALS}{{{NODE}}}[$__rate_interval]))"},
             unit="suffix:dials/s",
         ),
         lines(

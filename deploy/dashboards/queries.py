@@ -14,10 +14,26 @@ FAILED = f'{DIALS}, result=~"{"|".join(sorted(FAILURES))}"'
 """What counts against a Service: not what the prober itself could not do."""
 
 
+NODE_DIALS = "edgeprobe_node_dials_total"
+"""All dials of a node. edgeprobe_dials_total lacks those to the Services that only other nodes tell
+of: what is well has fewer series than what fails, and a share of them would be too large."""
+
+
 def failed_share(by: str, selector: str, window: str = "$__rate_interval") -> str:
-    """Of all dials the share that failed, by these labels; "" is for all together."""
-    failed = f"rate(edgeprobe_dials_total{{{selector}, {FAILED}}}[{window}])"
-    dials = f"rate(edgeprobe_dials_total{{{selector}, {DIALS}}}[{window}])"
+    """Of the dials to each Service the share that failed, where the node tells of it, by these
+    labels: those of a Service and a node at least."""
+    return _failed_share("edgeprobe_dials_total", by, selector, window)
+
+
+def failed_share_of_all(by: str, selector: str, window: str = "$__rate_interval") -> str:
+    """Of the dials to all Services the share that failed, by these labels of a node; "" is for all
+    nodes together."""
+    return _failed_share(NODE_DIALS, by, selector, window)
+
+
+def _failed_share(name: str, by: str, selector: str, window: str) -> str:
+    failed = f"rate({name}{{{selector}, {FAILED}}}[{window}])"
+    dials = f"rate({name}{{{selector}, {DIALS}}}[{window}])"
     return f"sum by ({by}) ({failed})\n/ sum by ({by}) ({dials})"
 
 

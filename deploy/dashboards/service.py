@@ -60,7 +60,8 @@ def _dials() -> tuple[Panel, ...]:
     return (
         lines(
             "ClusterIP dials, by result",
-            "As callers dial. Failures here while endpoints answer are kube-proxy's.",
+            "As callers dial. Failures here while endpoints answer are kube-proxy's. In a large "
+            "cluster a node that dials no endpoint of it tells of it only while it fails there.",
             {"{{result}}": rate("result", 'kind="service"')},
             unit=unit,
             colours=_RESULTS,

@@ -5,10 +5,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from tests.deploy.grafana import NAMES, Question, choices, filled, questions
-from tests.deploy.stack import Stack
-
-STEP = 5
-"""Seconds between two scrapes."""
+from tests.deploy.stack import EVERY, Stack
 
 
 async def without_answer(
@@ -32,12 +29,12 @@ async def _answered(
     chosen: list[dict[str, str]],
 ) -> bool:
     for choice in chosen:
-        expr = question.asked(math.ceil(moments[-1] - begun), STEP, **choice)
+        expr = question.asked(math.ceil(moments[-1] - begun), EVERY, **choice)
         if question.instant:
             answers = [await stack.query(expr, moment) for moment in moments]
         else:
             # A step more: the last scrape lies behind the last step.
-            answers = [await stack.course(expr, begun, moments[-1] + STEP)]
+            answers = [await stack.course(expr, begun, moments[-1] + EVERY)]
         if any(_tells(series, question.labels) for series in answers):
             return True
     return False

@@ -11,11 +11,15 @@ from tests.deploy.series import (
     ROLLS,
     SUCCEEDED,
     SUCCEEDED_HERE,
+    UNKNOWN,
     Case,
+    build,
+    contact,
     dials,
     failed,
     info,
     lag,
+    node_dials,
 )
 
 VERDICTS = (
@@ -28,7 +32,8 @@ VERDICTS = (
         {**HERE, "target_port": "8081", "candidate": "8080"},
         f"{NAME}: targetPort 8081 is refused, port 8080 accepts",
         f"{NAME} is port_mismatch, seen from node node-1 and others, 2 in all: targetPort 8081 is "
-        "refused, port 8080 accepts. Set the targetPort: kubectl patch service backend-v1 "
+        "refused, port 8080 accepts. Set the targetPort (where UDP has the same number, "
+        "by the line of probe check): kubectl patch service backend-v1 "
         '-n demo-app -p \'{"spec":{"ports":[{"port":8080,"targetPort":8080}]}}\'',
         ({HEALTHY: "1x120"}, {info("drain_race"): "1x120"}),
     ),
@@ -141,7 +146,7 @@ VERDICTS = (
         },
         {"node": "node-1"},
         "Node node-1: kube-proxy's rules are behind or missing",
-        "The verdict proxy_stale holds on node node-1 for 2 Service ports, such as "
+        "On node node-1 the verdict proxy_stale holds for 2 Service ports, such as "
         "demo-app/backend-v1: their endpoints answer, the ClusterIPs do not. kubectl get pods "
         "-n kube-system -l k8s-app=kube-proxy -o wide --field-selector spec.nodeName=node-1",
         ({HEALTHY: "1x120"}, {info("drain_race"): "1x120"}),
@@ -197,6 +202,8 @@ DIALS = (
             {dials("refused", kind="candidate"): "0+5x120"},
             {dials("connected"): "0+5x120"},
             {dials("refused"): "0+5x20", DRAINS: "1x20"},
+            {dials("refused"): "0+5x20", DRAINS.replace("node-1", "node-2"): "1x20"},
+            {dials("refused"): "0+5x40", UNKNOWN: "1x40"},
             {dials("refused"): "0+5x40", ON_PURPOSE: "1x40"},
         ),
         before="2m",
@@ -205,6 +212,7 @@ DIALS = (
     Case(
         "EdgeprobeRolloutFailedDials",
         {
+            build("node-1"): "1x90",
             failed("node-1"): "_x43 1 3 3x40",
             failed("node-2"): "200x43 201x40",
             ROLLS: "_x42 1x4 0 0 stale",
@@ -219,6 +227,11 @@ DIALS = (
         (
             {failed("node-1"): "4x120"},
             {failed("node-1"): "4x4 stale 4x120", ROLLS: "_x45 1x120"},
+            {
+                build("node-1"): "_x3 1x4 _x2 1x120",
+                failed("node-1"): "_x3 200x4 _x2 200x120",
+                ROLLS: "_x3 1x120",
+            },
             {
                 'edgeprobe_recommended_drain_seconds{node="node-1",namespace="demo-app",'
                 'workload_kind="Deployment",workload="web"}': "12x120"
@@ -247,13 +260,6 @@ DIALS = (
     ),
 )
 
-
-def contact(resource: str = "services") -> str:
-    return (
-        f'edgeprobe_discovery_last_contact_timestamp_seconds{{node="node-1",resource="{resource}"}}'
-    )
-
-
 PROBER = (
     Case(
         "EdgeprobeProbeFault",
@@ -265,7 +271,7 @@ PROBER = (
         "Node node-1: the prober itself could not dial",
         "The prober on node node-1 lacks descriptors, source ports, memory or a route, or a policy "
         "binds its own pod (probe_fault, 2 times): it says nothing of the Services there.",
-        ({dials("local_fault"): "0x3 1x120"}, {HEALTHY: "1x120"}),
+        ({node_dials("local_fault"): "0x3 1x120"}, {HEALTHY: "1x120"}),
         before="1m40s",
         at="2m",
     ),
@@ -303,10 +309,10 @@ PROBER = (
         "EdgeprobeProberAbsent",
         {HEALTHY: "1x60"},
         {},
-        "No prober is scraped at all",
+        "No prober is scraped",
         "Prometheus gets no metrics of any edgeprobe daemon: nothing is watched, whatever no alert "
         "says. kubectl get daemonsets -A -l app.kubernetes.io/name=edgeprobe",
-        ({'edgeprobe_build_info{node="node-1",version="0.0.0",vantage="pod"}': "1x120"},),
+        ({build("node-1"): "1x120"},),
         before="4m",
         at="6m",
         present=False,

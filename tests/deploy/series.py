@@ -20,11 +20,26 @@ def info(
     )
 
 
+def build(node: str) -> str:
+    return f'edgeprobe_build_info{{node="{node}",version="0.0.0",vantage="pod"}}'
+
+
+def contact(resource: str = "services") -> str:
+    return (
+        f'edgeprobe_discovery_last_contact_timestamp_seconds{{node="node-1",resource="{resource}"}}'
+    )
+
+
 def dials(result: str, phase: str = "steady", kind: str = "service") -> str:
     return (
         f'edgeprobe_dials_total{{node="node-1",{WEB},kind="{kind}",family="ipv4",'
         f'result="{result}",phase="{phase}"}}'
     )
+
+
+def node_dials(result: str, kind: str = "service") -> str:
+    """Those of node-1 to all Services."""
+    return f'edgeprobe_node_dials_total{{node="node-1",kind="{kind}",result="{result}"}}'
 
 
 def failed(node: str, result: str = "refused") -> str:
@@ -71,5 +86,7 @@ SUCCEEDED = f'edgeprobe_edge_last_success_timestamp_seconds{{node="node-2",{WEB}
 SUCCEEDED_HERE = SUCCEEDED.replace("node-2", "node-1")
 DRAINS = f'edgeprobe_verdict{{node="node-1",{WEB},verdict="drain_race"}}'
 ON_PURPOSE = f'edgeprobe_verdict{{node="node-1",{WEB},verdict="no_endpoints"}}'
-PRESENT = {'edgeprobe_build_info{node="node-9",version="0.0.0",vantage="pod"}': "1x200"}
+UNKNOWN = HEALTHY.replace("healthy", "unknown")
+UNKNOWN_HERE = 'edgeprobe_node_service_ports{node="node-1",verdict="unknown",failing="false"}'
+PRESENT = {build("node-9"): "1x200"}
 """Some prober that is there, where its absence is not the matter."""

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import shutil
-import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -15,13 +14,17 @@ import aiohttp
 import yaml
 from aiohttp import web
 
-from deploy.alerts.alert import KEPT
+from deploy.alerts.alert import INTERVAL, KEPT
+from tests.ports import reserved
 from tests.running import until
 
 ALERTS = Path(__file__).parents[2] / "deploy" / "alerts"
 PROMETHEUS = shutil.which("prometheus")
 ALERTMANAGER = shutil.which("prometheus-alertmanager") or shutil.which("alertmanager")
 HERE = "127.0.0.1"
+
+EVERY = 2
+"""Seconds between two scrapes, and between two evaluations of the rules."""
 
 MONITOR = {
     "job": "edgeprobe",
@@ -60,12 +63,17 @@ class Stack:
         return found
 
     async def course(self, expression: str, begun: float, ended: float) -> list[dict[str, Any]]:
-        """The series that it gave between two Unix times, every 5 s."""
-        times = {"start": str(begun), "end": str(ended), "step": "5"}
+        """The series that it gave between two Unix times, one value for each scrape."""
+        times = {"start": str(begun), "end": str(ended), "step": str(EVERY)}
         found: list[dict[str, Any]] = (await self._get("query_range", query=expression, **times))[
             "result"
         ]
         return found
+
+    async def firing(self) -> list[dict[str, str]]:
+        """The annotations of the alerts that fire now."""
+        alerts = (await self._get("alerts"))["alerts"]
+        return [each["annotations"] for each in alerts if each["state"] == "firing"]
 
     async def values(self, label: str, series: str) -> list[str]:
         """Those that the label has on such series."""
@@ -90,14 +98,14 @@ class Stack:
 
 
 @asynccontextmanager
-async def standing(target: int, folder: Path, *, scrape: str = "5s") -> AsyncIterator[Stack]:
-    """Both with the shipped files, scraping the daemon on port `target` so often."""
-    prometheus, alertmanager = free_port(), free_port()
-    stack = Stack(f"http://{HERE}:{prometheus}")
+async def standing(target: int, folder: Path) -> AsyncIterator[Stack]:
+    """Both with the shipped files, scraping the daemon on port `target`."""
     async with AsyncExitStack() as closing:
+        prometheus, alertmanager = (closing.enter_context(reserved()) for _ in range(2))
+        stack = Stack(f"http://{HERE}:{prometheus}")
         hook = await closing.enter_async_context(_webhook(stack))
         await closing.enter_async_context(alerting(alertmanager, hook, folder))
-        config = _prometheus_config(alertmanager, target, scrape, _rules(folder))
+        config = _prometheus_config(alertmanager, target, _rules(folder))
         await closing.enter_async_context(_prometheus(prometheus, config, folder))
         yield stack
 
@@ -142,17 +150,24 @@ async def alerting(port: int, hook: int, folder: Path) -> AsyncIterator[None]:
 
 
 def _rules(folder: Path) -> Path:
-    """The shipped rules, but for how long an alert outlives its end: nobody is to wait for it."""
+    """The shipped rules, but for how often they are evaluated and how long an alert outlives its
+    end: nobody is to wait for it."""
     path = folder / "rules.yaml"
     text = (ALERTS / "rules.yaml").read_text()
-    path.write_text(text.replace(f"keep_firing_for: {KEPT}", "keep_firing_for: 10s"))
+    for shipped, ours in (
+        (f"keep_firing_for: {KEPT}", f"keep_firing_for: {2 * EVERY}s"),
+        (f"interval: {INTERVAL}", f"interval: {EVERY}s"),
+    ):
+        assert shipped in text
+        text = text.replace(shipped, ours)
+    path.write_text(text)
     return path
 
 
-def _prometheus_config(alertmanager: int, target: int, scrape: str, rules: Path) -> dict[str, Any]:
+def _prometheus_config(alertmanager: int, target: int, rules: Path) -> dict[str, Any]:
     targets = {"targets": [f"{HERE}:{target}"], "labels": MONITOR}
     return {
-        "global": {"scrape_interval": scrape, "evaluation_interval": "5s"},
+        "global": {"scrape_interval": f"{EVERY}s"},
         "rule_files": [str(rules)],
         "scrape_configs": [
             {"job_name": "edgeprobe", "honor_labels": True, "static_configs": [targets]}
@@ -216,11 +231,3 @@ async def _ready(process: asyncio.subprocess.Process, port: int, log: Path) -> b
 
 def _said(log: Path) -> str:
     return log.read_text()
-
-
-def free_port() -> int:
-    """Of 127.0.0.1, free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind((HERE, 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -1,10 +1,7 @@
 """The alerts in Prometheus' own hands: each fires, says what it should, and is silent otherwise."""
 
-import shutil
-import subprocess
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
@@ -15,77 +12,30 @@ from deploy.alerts.alerts import ALERTS
 from deploy.alerts.inhibitions import INHIBITIONS
 from probe.core.verdicts import Verdict
 from tests.deploy.cases import CASES
+from tests.deploy.promtool import (
+    BY_NAME,
+    FOLDER,
+    RULES,
+    asked,
+    counted,
+    expecting,
+    in_cluster,
+    judged,
+    promtool,
+    said,
+)
 from tests.deploy.series import (
     HEALTHY,
     PRESENT,
+    ROLLS,
     SUCCEEDED,
     SUCCEEDED_HERE,
-    Case,
-    Series,
+    UNKNOWN,
+    build,
+    dials,
+    failed,
     info,
 )
-
-FOLDER = Path(__file__).parents[2] / "deploy" / "alerts"
-RULES = FOLDER / "rules.yaml"
-PROMTOOL = shutil.which("promtool")
-CONTACT = 'edgeprobe_discovery_last_contact_timestamp_seconds{node="node-1",resource="services"}'
-ABSENT = "EdgeprobeProberAbsent"
-BY_NAME = {alert.name: alert for alert in ALERTS}
-
-promtool = pytest.mark.skipif(PROMTOOL is None, reason="promtool is not in $PATH")
-
-
-def asked(*arguments: str | Path) -> None:
-    """promtool's word on it."""
-    assert PROMTOOL is not None
-    found = subprocess.run(
-        [PROMTOOL, *map(str, arguments)], capture_output=True, text=True, timeout=60, check=False
-    )
-    assert found.returncode == 0, found.stdout + found.stderr
-
-
-def expecting(at: str, *fired: Case) -> list[dict[str, Any]]:
-    """These alerts at that moment, and no others."""
-    cases = {case.alert: case for case in fired}
-    return [
-        {
-            "eval_time": at,
-            "alertname": name,
-            "exp_alerts": [_said(cases[name])] if name in cases else [],
-        }
-        for name in BY_NAME
-    ]
-
-
-def _said(case: Case) -> dict[str, Any]:
-    alert = BY_NAME[case.alert]
-    return {
-        "exp_labels": {"severity": alert.severity, **case.labels},
-        "exp_annotations": {
-            "summary": case.summary,
-            "description": case.description,
-            "runbook_url": f"{RUNBOOKS}/{alert.runbook}.md",
-        },
-    }
-
-
-def judged(folder: Path, *tests: tuple[Series, list[dict[str, Any]]]) -> None:
-    """promtool's word on what is expected of these series."""
-    document = {
-        "rule_files": [str(RULES)],
-        "evaluation_interval": "10s",
-        "tests": [
-            {
-                "interval": "15s",
-                "input_series": [{"series": k, "values": v} for k, v in series.items()],
-                "alert_rule_test": expected,
-            }
-            for series, expected in tests
-        ],
-    }
-    path = folder / "tests.yaml"
-    path.write_text(yaml.safe_dump(document, sort_keys=False))
-    asked("test", "rules", path)
 
 
 def test_the_files_are_those_that_the_generator_writes() -> None:
@@ -152,11 +102,6 @@ def test_each_is_silent_otherwise(tmp_path: Path) -> None:
     )
 
 
-def in_cluster(name: str, series: Series) -> Series:
-    """The same, of one of several clusters."""
-    return {key.replace("{", f'{{cluster="{name}",', 1): values for key, values in series.items()}
-
-
 @pytest.mark.slow
 @promtool
 def test_of_two_clusters_each_is_told_by_itself(tmp_path: Path) -> None:
@@ -167,38 +112,10 @@ def test_of_two_clusters_each_is_told_by_itself(tmp_path: Path) -> None:
         expected = {
             "eval_time": case.at,
             "alertname": case.alert,
-            "exp_alerts": [_said(each) for each in both],
+            "exp_alerts": [said(each) for each in both],
         }
         tests.append((in_cluster("eu", series) | in_cluster("us", series), [expected]))
     judged(tmp_path, *tests)
-
-
-def counted(
-    folder: Path, series: Series, alert: str, told: dict[str, int], *, every: str = INTERVAL
-) -> None:
-    """promtool's word on how many alerts of this name fire at these moments."""
-    name = f'ALERTS{{alertname="{alert}",alertstate="firing"}}'
-    document = {
-        "rule_files": [str(RULES)],
-        "evaluation_interval": every,
-        "tests": [
-            {
-                "interval": "15s",
-                "input_series": [{"series": k, "values": v} for k, v in series.items()],
-                "promql_expr_test": [
-                    {
-                        "expr": f"count({name}) or vector(0)",
-                        "eval_time": at,
-                        "exp_samples": [{"labels": "{}", "value": count}],
-                    }
-                    for at, count in told.items()
-                ],
-            }
-        ],
-    }
-    path = folder / "tests.yaml"
-    path.write_text(yaml.safe_dump(document, sort_keys=False))
-    asked("test", "rules", path)
 
 
 @pytest.mark.slow
@@ -209,18 +126,6 @@ def test_one_cluster_that_answers_says_nothing_of_another(tmp_path: Path) -> Non
 
     counted(tmp_path, silent | answers, "EdgeprobeNoEndpoints", {"5m": 0})
     counted(tmp_path, silent | answers, "EdgeprobeNoEndpointsYet", {"16m": 1})
-
-
-@pytest.mark.slow
-@promtool
-def test_a_cluster_without_probers_is_told_for_a_day_beside_one_that_has_some(
-    tmp_path: Path,
-) -> None:
-    there = in_cluster("us", dict.fromkeys(PRESENT, "1x6000"))
-    gone = in_cluster("eu", dict.fromkeys(PRESENT, "1x60 stale"))
-    told = {"15m": 0, "25m": 1, "24h": 1, "24h30m": 0}
-
-    counted(tmp_path, there | gone, ABSENT, told, every="5m")
 
 
 @promtool
@@ -249,25 +154,27 @@ def test_probers_that_begin_anew_do_not_resolve_an_outage_and_its_end_does(tmp_p
 
 
 @promtool
-def test_an_api_server_that_is_away_freezes_what_fires_unless_it_is_over(tmp_path: Path) -> None:
-    """From 5 to 20 minutes, for all probers of one cluster: what fails is unknown to them."""
-    away = in_cluster("eu", {CONTACT: "0+15x20 300x59 1215+15x40"})
-    there = in_cluster("us", {CONTACT: "0+15x120"})
-    broken = {info("not_listening"): "_x3 1x24 stale _x51 1x8 stale"}
-    mended = {info("not_listening"): "_x3 1x24 stale"}
-    unknown, well = (
-        (HEALTHY.replace("healthy", "unknown"), "_x28 1x52 stale"),
-        (HEALTHY, "_x48 1x40"),
-    )
-    unsure = (unknown[0], "_x28 1x20 stale")
-    stands = in_cluster("eu", broken | dict([unknown])) | away | there
-    ends = in_cluster("eu", mended | dict([unsure, well])) | away | there
-    other = in_cluster("us", mended | dict([unknown])) | away | there
+def test_a_prober_that_begins_silences_refusals_of_no_other(tmp_path: Path) -> None:
+    """Each knows too little at first: one that does every four minutes, as in an update."""
+    begins = " ".join(["1 stale _x14"] * 5)
+    series = {dials("refused"): "0+1x80", HEALTHY: "1x80"}
+    told = {"5m": 1, "10m": 1, "15m": 1}
 
-    name = "EdgeprobeNotListening"
-    counted(tmp_path, stands, name, {"6m": 1, "12m": 1, "20m": 1, "22m": 1, "26m": 0})
-    counted(tmp_path, ends, name, {"6m": 1, "11m": 1, "15m": 0})
-    counted(tmp_path, other, name, {"6m": 1, "10m": 0})
+    unknown = {UNKNOWN.replace("node-1", "node-2"): begins}
+    counted(tmp_path, series | unknown, "EdgeprobeRefusedSteady", told)
+
+
+@promtool
+def test_a_prometheus_that_has_just_begun_counts_the_failures_that_it_sees(tmp_path: Path) -> None:
+    """From 2 minutes on: 200 of old are none of this rollout, what is added to them is."""
+    name, page = "EdgeprobeRolloutFailedDials", {build("node-1"): "_x8 1x100"}
+    rolls = page | {ROLLS: "_x8 1x8 stale"}
+    old, first = ({failed("node-1"): values} for values in ("_x8 200x100", "_x12 200x100"))
+    more = {failed("node-1"): "_x8 200x5 203x95"}
+
+    counted(tmp_path, rolls | old, name, {"2m10s": 0, "3m": 0, "5m": 0, "9m": 0})
+    counted(tmp_path, rolls | first, name, {"2m50s": 0, "3m10s": 1, "9m": 1})
+    counted(tmp_path, rolls | more, name, {"3m": 0, "4m": 1})
 
 
 @promtool

@@ -2,11 +2,13 @@
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
 
-from tests.deploy.stack import ALERTMANAGER, HERE, alerting, free_port
+from tests.deploy.stack import ALERTMANAGER, HERE, alerting
+from tests.ports import reserved
 from tests.running import until
 
 Labels = dict[str, str]
@@ -36,24 +38,28 @@ def key(labels: Labels) -> Key:
 
 async def inhibited(folder: Path, *alerts: Labels) -> list[bool]:
     """Which of these alerts, firing together, Alertmanager does not send; some there must be."""
-    port = free_port()
     ends = datetime.now(UTC) + timedelta(minutes=5)
     told = [{"labels": labels, "endsAt": ends.isoformat()} for labels in alerts]
-    url = f"http://{HERE}:{port}/api/v2/alerts"
-    async with alerting(port, 9, folder), aiohttp.ClientSession() as session:
-        async with session.post(url, json=told) as response:
-            assert response.ok, await response.text()
-        found: dict[Key, bool] = {}
+    with reserved() as port:
+        async with alerting(port, 9, folder), aiohttp.ClientSession() as session:
+            return await _told(session, f"http://{HERE}:{port}/api/v2/alerts", told)
 
-        async def known() -> bool:
-            """Its inhibitor learns of them a moment later."""
-            async with session.get(url) as response:
-                for each in await response.json():
-                    found[key(each["labels"])] = bool(each["status"]["inhibitedBy"])
-            return any(found.values())
 
-        await until(known, every=0.1)
-    return [found[key(labels)] for labels in alerts]
+async def _told(session: aiohttp.ClientSession, url: str, told: list[Any]) -> list[bool]:
+    """Tells it of these; which of them it holds back, once it knows all: its inhibitor learns of
+    them a moment later."""
+    async with session.post(url, json=told) as response:
+        assert response.ok, await response.text()
+    found: dict[Key, bool] = {}
+
+    async def known() -> bool:
+        async with session.get(url) as response:
+            for each in await response.json():
+                found[key(each["labels"])] = bool(each["status"]["inhibitedBy"])
+        return len(found) == len(told) and any(found.values())
+
+    await until(known, every=0.1)
+    return [found[key(each["labels"])] for each in told]
 
 
 async def test_an_alert_silences_another_of_its_own_cluster_only(tmp_path: Path) -> None:

@@ -23,8 +23,10 @@ from probe.core.kube import OPT_OUT
 from probe.core.labels import Labels
 from probe.core.placement import placement
 from probe.core.policies import Prober, Target, leaving_out, network_policy, own_addresses
+from probe.daemon import ALIVE_SECONDS
 from probe.settings import Settings
-from tests.running import KUBECTL
+from tests.cluster.containers import expanded
+from tests.deploy.kustomized import kustomized, overlaid
 
 HELM = shutil.which("helm")
 SET_BY_THE_CHART = {"api_key", "namespaces", "node_name", "peers", "vantage"}
@@ -44,6 +46,18 @@ def pod(values: Mapping[str, Any] | None = None) -> Any:
 def variables(values: Mapping[str, Any]) -> dict[str, Any]:
     (container,) = pod(values)["containers"]
     return {each["name"]: each.get("value", each.get("valueFrom")) for each in container["env"]}
+
+
+def as_set(found: list[dict[str, Any]]) -> dict[str, str]:
+    """The DaemonSet's plain variables as a kubelet sets them."""
+    (daemons,) = (each for each in found if each["kind"] == "DaemonSet")
+    fields = {"metadata.namespace": daemons["metadata"]["namespace"]}
+    known: dict[str, str] = {}
+    for each in daemons["spec"]["template"]["spec"]["containers"][0]["env"]:
+        path = each.get("valueFrom", {}).get("fieldRef", {}).get("fieldPath")
+        value = fields.get(path, "") if path else each.get("value", "")
+        known[each["name"]] = expanded(value, known)
+    return known
 
 
 def test_the_files_are_those_that_the_generator_writes() -> None:
@@ -278,17 +292,12 @@ def test_alerts_and_dashboards_lead_to_the_runbooks_that_are_set(kinds: tuple[st
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_an_image_is_named_in_the_overlay_that_is_applied(overlay: str, tmp_path: Path) -> None:
-    if KUBECTL is None:
-        pytest.skip("no kubectl in KUBEBUILDER_ASSETS")
     shutil.copytree(DEPLOY, tmp_path / "deploy")
     folder = tmp_path / "deploy" / "kustomize" / "overlays" / overlay
     file = folder / "kustomization.yaml"
     text = file.read_text()
     file.write_text(text.replace("newName: edgeprobe", "newName: registry.example/ops/edgeprobe"))
-    made = subprocess.run(
-        [KUBECTL, "kustomize", str(folder)], capture_output=True, text=True, timeout=60, check=True
-    )
-    (found,) = (d for d in yaml.safe_load_all(made.stdout) if d["kind"] == "DaemonSet")
+    (found,) = (each for each in kustomized(folder) if each["kind"] == "DaemonSet")
 
     (container,) = found["spec"]["template"]["spec"]["containers"]
     assert container["image"].startswith("registry.example/ops/edgeprobe:")
@@ -297,18 +306,8 @@ def test_an_image_is_named_in_the_overlay_that_is_applied(overlay: str, tmp_path
 def test_all_components_together_make_what_the_chart_makes_of_all_their_values(
     tmp_path: Path,
 ) -> None:
-    if KUBECTL is None:
-        pytest.skip("no kubectl in KUBEBUILDER_ASSETS")
-    shutil.copytree(DEPLOY, tmp_path / "deploy")
-    folder = tmp_path / "deploy" / "kustomize" / "overlays" / "mine"
-    folder.mkdir()
     components = [f"../../components/{name}" for name in OVERLAYS]
-    text = yaml.safe_dump({"resources": ["../../base"], "components": components})
-    (folder / "kustomization.yaml").write_text(text)
-    made = subprocess.run(
-        [KUBECTL, "kustomize", str(folder)], capture_output=True, text=True, timeout=60, check=True
-    )
-    found = by_name([each for each in yaml.safe_load_all(made.stdout) if each])
+    found = by_name(overlaid(tmp_path, resources=["../../base"], components=components))
     space = found.pop(("Namespace", "", "edgeprobe"))
     wanted = by_name(documents(reduce(merged, OVERLAYS.values(), VALUES)))
 
@@ -317,6 +316,27 @@ def test_all_components_together_make_what_the_chart_makes_of_all_their_values(
         daemons = each["DaemonSet", "edgeprobe", "edgeprobe"]
         daemons["spec"]["template"]["spec"]["containers"][0]["env"].sort(key=itemgetter("name"))
     assert found == wanted
+
+
+@pytest.mark.parametrize("namespace", ["edgeprobe", "monitoring"])
+def test_the_daemons_find_each_other_in_whatever_namespace_they_are(
+    namespace: str, tmp_path: Path
+) -> None:
+    movable = [f"../../components/{name}" for name in OVERLAYS if name != "namespaced"]
+    moved = overlaid(tmp_path, namespace=namespace, resources=["../../base"], components=movable)
+    for found in (documents(None, namespace), moved):
+        services = [each["metadata"] for each in found if each["kind"] == "Service"]
+
+        (own,) = (f"{each['namespace']}/{each['name']}" for each in services)
+        assert as_set(found)["PROBE_PEERS"] == own == f"{namespace}/edgeprobe"
+
+
+def test_the_kubelet_is_no_stricter_than_the_daemon_itself_with_what_is_late() -> None:
+    (container,) = pod()["containers"]
+    live, ready = container["livenessProbe"], container["readinessProbe"]
+
+    assert live["timeoutSeconds"] * live["failureThreshold"] >= ALIVE_SECONDS
+    assert ready["timeoutSeconds"] < ready["periodSeconds"]
 
 
 def test_the_chart_takes_along_the_alerts_and_every_dashboard() -> None:

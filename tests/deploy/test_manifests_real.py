@@ -153,7 +153,7 @@ async def relabel(cluster: Cluster, space: dict[str, Any]) -> None:
 
 
 def named(found: list[dict[str, Any]]) -> dict[tuple[str, str, str], Any]:
-    """By what tells them apart; a container's variables too, whose order says nothing here."""
+    """By what tells them apart; a container's variables too: a patch puts its own first."""
     for each in found:
         if each["kind"] == "DaemonSet":
             (container,) = each["spec"]["template"]["spec"]["containers"]
