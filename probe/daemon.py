@@ -18,7 +18,8 @@ from probe.core.changes import Change, ChangeKind
 from probe.core.closing import Choice, Closing, Mode
 from probe.core.edges import Kind
 from probe.core.judging import Turn
-from probe.core.rounds import Dial
+from probe.core.peers import Membership
+from probe.core.rounds import Config, Dial
 from probe.core.world import World
 from probe.descriptors import affordable
 from probe.dialer import Dialer
@@ -83,6 +84,7 @@ class Daemon:
         self._closing = Closing(Choice(settings.close))
         self._begun = 0
         self._close_by(self._closing.mode)
+        self._membership = _membership(self.world.config)
         self._casebook = Casebook(settings, self.world, connection, self._clock)
         self._reporter = Reporter(settings, self.world, connection, self._clock)
         self._on_demand = OnDemand(self.world, settings.timeout, self._loop.time)
@@ -153,11 +155,20 @@ class Daemon:
             self._casebook.tick(now)
             self._reporter.tick(now)
             self._lookups.want(self.world.wanted_replica_sets())
-            self._learned()
+            if self._learned():
+                self._find_itself(now)
         for turn in self.world.judge(now) if self.discovery.answered else ():
             self._log_turn(turn)
             self._casebook.take(turn)
             self._turned(turn)
+
+    def _find_itself(self, now: float) -> None:
+        """Warns if the daemons' Service does not hold this one: too much is dialed then."""
+        if self._membership is None:
+            return
+        record = self.world.mirror.services.get(self.world.config.peers or ("", ""))
+        if (why := self._membership.review(record, now)) is not None:
+            log.warning("%s", why, extra={"peers": self._settings.peers})
 
     def _choose_closing(self, now: float) -> None:
         begun, self._begun = self._begun, 0
@@ -183,9 +194,8 @@ class Daemon:
         for change in found:
             log.log(
                 LEVELS.get(change.kind, logging.INFO),
-                "%s %s: %s",
-                change.kind,
-                change.object,
+                "%s %s%s: %s",
+                *(change.kind, change.object, f" by {change.by}" if change.by else ""),
                 change.detail,
                 extra={"change": report.change(change, self._clock)},
             )
@@ -281,3 +291,8 @@ class Daemon:
         workload: tuple[str, str] | None,
     ) -> dict[str, Any]:
         return self._reporter.document(self._loop.time(), since, namespace, service, workload)
+
+
+def _membership(config: Config) -> Membership | None:
+    """None for who is no pod of the Service: one alone, or outside of the cluster."""
+    return Membership(config.peers, config.node) if config.peers and config.on_node else None

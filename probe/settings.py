@@ -34,8 +34,14 @@ Names = Annotated[tuple[str, ...], NoDecode]
 """A list in the file; in flags and the environment separated by commas."""
 
 
-NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
-"""A DNS-1123 label, which is what Kubernetes takes as a namespace's name."""
+LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+"""A DNS-1123 label, which is what Kubernetes takes as a namespace's name, and as a Service's."""
+
+KEY_MAX = 1024
+"""Bytes of the key: half of what the server admits of a header (server.FIELD_MAX)."""
+
+NODE_MAX = 253
+"""Bytes of a node's name: a DNS-1123 subdomain's (k8s.io/apimachinery, util/validation)."""
 
 WORDS = {
     "greater_than_equal": "must be at least {ge:g}",
@@ -48,6 +54,7 @@ WORDS = {
     "bool_parsing": "must be true or false",
     "bool_type": "must be true or false",
     "string_type": "must be text: put it in quotes",
+    "tuple_type": "must be a list",
     "literal_error": "must be {expected}",
 }
 """What pydantic says of a value, by its error type, as what to write instead."""
@@ -175,7 +182,7 @@ class Settings(BaseSettings):
     @classmethod
     def _labels(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for name in value:
-            if not NAMESPACE.fullmatch(name):
+            if not LABEL.fullmatch(name):
                 raise ValueError(
                     f"{name!r} can be no namespace: lower-case letters, digits and inner hyphens, "
                     "at most 63"
@@ -194,17 +201,19 @@ class Settings(BaseSettings):
     def _api_key(cls, value: str) -> str:
         """Without the blanks around it, which no header keeps: `echo KEY | base64` leaves a line's
         end in a Secret."""
-        key = value.strip()
-        if value and not key:
-            raise ValueError("must not be blank: leave it out if /api/v1 is to want no key")
-        if not key.isprintable():
-            raise ValueError("must be one line of text: a header holds nothing else")
-        return key
+        return _line(value, KEY_MAX, unset="if /api/v1 is to want no key")
+
+    @field_validator("node_name")
+    @classmethod
+    def _node_name(cls, value: str) -> str:
+        """As a key: it goes into a header too, the one that names us to the API server."""
+        return _line(value, NODE_MAX, unset="for the host's name")
 
     @field_validator("peers")
     @classmethod
     def _peers(cls, value: str) -> str:
-        if value and not all(value.partition("/")[::2]):
+        namespace, _, name = value.partition("/")
+        if value and not (LABEL.fullmatch(namespace) and LABEL.fullmatch(name)):
             raise ValueError("write it as NAMESPACE/NAME")
         return value
 
@@ -254,6 +263,19 @@ def parse_listen(text: str) -> tuple[str, int]:
     if not colon or not re.fullmatch(r"[0-9]{1,5}", port) or int(port) > 65535:
         raise ValueError(f"{text!r} is not HOST:PORT")
     return host.strip("[]"), int(port)
+
+
+def _line(value: str, most: int, unset: str) -> str:
+    """The value without the blanks around it, if it is one line of at most so many bytes, or
+    nothing at all; `unset` says when it may be left out."""
+    line = value.strip()
+    if value and not line:
+        raise ValueError(f"must not be blank: leave it out {unset}")
+    if not line.isprintable():
+        raise ValueError("must be one line of text: a header holds nothing else")
+    if len(line.encode()) > most:
+        raise ValueError(f"must be at most {most} bytes")
+    return line
 
 
 def load(flags: dict[str, Any], config: str | None = None) -> Settings:

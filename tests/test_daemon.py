@@ -2,11 +2,13 @@
 
 import asyncio
 import logging
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from probe.core import peers
 from probe.daemon import ALIVE_SECONDS, Daemon
 from probe.demo.manifests import deployment, manual_slice, service
 from probe.reflector import connect
@@ -16,7 +18,10 @@ from tests.watched import QUICK, WEB, Watched, standing, start_api, stop_api, wa
 
 
 @pytest.mark.slow
-async def test_a_service_turns_and_the_edit_that_turned_it_is_told(tmp_path: Path) -> None:
+async def test_a_service_turns_and_the_edit_that_turned_it_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
     async with standing(*WEB) as cluster, watching(cluster, tmp_path) as watched:
         await watched.becomes("web", "healthy")
         cluster.apply(service("web", target=8081), manager="argocd")
@@ -33,6 +38,52 @@ async def test_a_service_turns_and_the_edit_that_turned_it_is_told(tmp_path: Pat
             ("argocd", "port 8080: targetPort 8080 -> 8081"),
             ("kubectl-patch", "port 8080: targetPort 8081 -> 8080"),
         ]
+    said = "service_edit Service demo-app/web by argocd: port 8080: targetPort 8080 -> 8081"
+    assert said in [record.getMessage() for record in caplog.records]
+
+
+@pytest.mark.slow
+async def test_it_warns_once_when_the_daemons_own_service_does_not_hold_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(peers, "LOST_SECONDS", 3.0)
+
+    def warnings() -> list[str]:
+        return [found.getMessage() for found in caplog.records if "peers" in found.__dict__]
+
+    async with standing(*WEB) as cluster, watching(cluster, tmp_path) as watched:
+        await until(lambda: watched.daemon.ready() == [])
+        await asyncio.sleep(4)
+        assert warnings() == []
+        cluster.store.delete("services", "edgeprobe", "edgeprobe")
+        await until(warnings)
+        await asyncio.sleep(2)
+    assert len(warnings()) == 1
+    assert warnings()[0].startswith("no Service edgeprobe/edgeprobe is seen (PROBE_PEERS)")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("settings", "warnings"),
+    [
+        ({"peers": "edgeprobe/nowhere"}, 1),
+        ({"peers": "edgeprobe/nowhere", "vantage": "local"}, 0),
+        ({"peers": ""}, 0),
+    ],
+)
+async def test_outside_of_the_cluster_or_alone_it_looks_for_no_endpoint_of_its_own(
+    settings: dict[str, str],
+    warnings: int,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(peers, "LOST_SECONDS", 0.0)
+    async with standing(*WEB) as cluster, watching(cluster, tmp_path, **settings) as watched:
+        await until(lambda: watched.daemon.ready() == [])
+        await asyncio.sleep(1.5)
+
+    assert len([found for found in caplog.records if "peers" in found.__dict__]) == warnings
 
 
 async def test_it_is_ready_once_it_has_listed_and_dialed_all_and_stays_so(tmp_path: Path) -> None:
@@ -60,10 +111,12 @@ async def test_what_may_not_be_dialed_does_not_keep_it_from_being_ready(tmp_path
 
 
 @pytest.mark.slow
-async def test_it_waits_alive_and_not_ready_for_an_api_server_that_is_away(tmp_path: Path) -> None:
+async def test_it_waits_alive_and_not_ready_for_an_api_server_that_is_away(
+    tmp_path: Path, sockets: ExitStack
+) -> None:
     async with standing(*WEB) as cluster:
         cluster.write_kubeconfig(tmp_path / "kubeconfig")
-        port = await stop_api(cluster)
+        port = await stop_api(cluster, sockets)
         async with watching(cluster, tmp_path) as watched:
             await until(lambda: "cannot be reached" in " ".join(watched.daemon.ready()))
             assert (await watched.get("/livez"))[0] == 200
@@ -85,10 +138,12 @@ async def test_it_waits_alive_and_not_ready_for_an_api_server_that_is_away(tmp_p
 
 
 @pytest.mark.slow
-async def test_without_the_api_server_it_dials_on_and_forgets_nothing(tmp_path: Path) -> None:
+async def test_without_the_api_server_it_dials_on_and_forgets_nothing(
+    tmp_path: Path, sockets: ExitStack
+) -> None:
     async with standing(*WEB) as cluster, watching(cluster, tmp_path) as watched:
         await until(lambda: _all_up(watched))
-        port = await stop_api(cluster)
+        port = await stop_api(cluster, sockets)
         await until(lambda: watched.daemon.discovery.statuses["services"].error)
         before = await watched.total("edgeprobe_dials_total")
         contact = "edgeprobe_discovery_last_contact_timestamp_seconds"
@@ -111,10 +166,12 @@ async def test_without_the_api_server_it_dials_on_and_forgets_nothing(tmp_path: 
 
 
 @pytest.mark.slow
-async def test_failures_while_discovery_is_stale_accuse_nobody(tmp_path: Path) -> None:
+async def test_failures_while_discovery_is_stale_accuse_nobody(
+    tmp_path: Path, sockets: ExitStack
+) -> None:
     async with standing(*WEB) as cluster, watching(cluster, tmp_path) as watched:
         await watched.becomes("web", "healthy")
-        await stop_api(cluster)
+        await stop_api(cluster, sockets)
         services = watched.daemon.discovery.statuses["services"]
         await until(lambda: services.error)
         for part in services._parts:

@@ -2,15 +2,19 @@
 connections is 127.0.0.2, the kubelet and Prometheus are 127.0.0.1."""
 
 import asyncio
+import os
 import socket
+import tracemalloc
+import zlib
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, suppress
 
 import aiohttp
 import pytest
 
 from probe import server as served
 from probe.server import CannotListen, Server
+from tests.running import until
 from tests.serving import PAGE, Fixed, asked, serving
 
 HOARDER = "127.0.0.2"
@@ -128,6 +132,114 @@ async def test_the_headers_of_a_request_are_bounded() -> None:
         many = {f"X-{number}": "x" for number in range(100)}
         assert (await asked(session, "/livez", **many))[0] == 400
         assert (await asked(session, "/livez", X="x" * 4000))[0] == 400
+
+
+@pytest.fixture
+def a_small_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It keeps 4.5 KiB of answers for a client, not as much as it sees fit."""
+    bound = served._bound
+
+    def made(host: str, port: int) -> socket.socket:
+        found = bound(host, port)
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2304)
+        return found
+
+    monkeypatch.setattr(served, "_bound", made)
+
+
+@pytest.mark.usefixtures("a_small_kernel")
+async def test_who_reads_no_answer_and_is_let_go_takes_no_place_uncounted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(served, "CLIENT_MAX", 5)
+    ask = b"GET / HTTP/1.1\r\nHost: x\r\n"
+    asks = (ask + b"\r\n") * 60 + ask + b"Connection: close\r\n\r\n"  # for 36 KB of answers
+
+    def descriptors() -> int:
+        return len(os.listdir("/proc/self/fd"))
+
+    async with serving(Fixed()) as session:
+        assert (await asked(session, "/livez"))[0] == 200
+        loop, port = asyncio.get_running_loop(), session._base_url.port  # type: ignore[union-attr]
+        before = descriptors()
+        with ExitStack() as stack:
+            for _ in range(30):
+                found = stack.enter_context(socket.socket())
+                found.setblocking(False)
+                found.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2304)
+                found.bind((HOARDER, 0))
+                await loop.sock_connect(found, ("127.0.0.1", port))
+                await loop.sock_sendall(found, asks)
+                await asyncio.sleep(0.05)  # this one is answered before the next one comes
+            await until(lambda: descriptors() - before - 30 <= served.CLIENT_MAX + 1)
+
+
+TINY = b"1\r\na\r\n" * 10_000
+"""Chunks of a byte each: by aiohttp's own limits 0.3 s of CPU per MB."""
+
+ZEROS = zlib.compress(bytes(2**24))
+PACKED = b"%x\r\n%b\r\n" % (len(ZEROS), ZEROS)
+"""16 MiB of nothing in 16 KiB."""
+
+
+@asynccontextmanager
+async def hoarder(session: aiohttp.ClientSession) -> AsyncIterator[socket.socket]:
+    """A connection whose kernel takes little from who sends more than the server reads."""
+    port = session._base_url.port  # type: ignore[union-attr]
+    loop = asyncio.get_running_loop()
+    with socket.socket() as found:
+        found.setblocking(False)
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2**16)
+        found.bind((HOARDER, 0))
+        await loop.sock_connect(found, ("127.0.0.1", port))
+        yield found
+
+
+def head(request_line: str, encoding: str = "identity") -> bytes:
+    """Of a request whose body comes in chunks."""
+    fields = "Host: x", f"Content-Encoding: {encoding}", "Transfer-Encoding: chunked"
+    return "\r\n".join((f"{request_line} HTTP/1.1", *fields, "", "")).encode()
+
+
+@pytest.mark.parametrize(
+    ("request_line", "status"),
+    [("POST /livez", b"405"), ("GET /livez", b"200"), ("POST /api/v1/check/shop/web", b"200")],
+)
+async def test_who_sends_a_body_without_end_is_answered_and_let_go(
+    request_line: str, status: bytes
+) -> None:
+    loop, sent = asyncio.get_running_loop(), 0
+    async with serving(Fixed()) as session, hoarder(session) as found, asyncio.timeout(60):
+        await loop.sock_sendall(found, head(request_line))
+        assert (await loop.sock_recv(found, 2**16)).split()[1] == status
+        with suppress(ConnectionResetError, BrokenPipeError):
+            while sent < 2**21:
+                await loop.sock_sendall(found, TINY)
+                sent += len(TINY)
+        assert sent < 2**21
+        assert (await asked(session, "/livez"))[0] == 200
+
+
+@pytest.mark.parametrize(("encoding", "part"), [("identity", TINY), ("deflate", PACKED)])
+async def test_what_is_sent_with_a_question_takes_no_memory_while_it_is_answered(
+    encoding: str, part: bytes
+) -> None:
+    loop = asyncio.get_running_loop()
+    async with (
+        serving(Fixed(chunks=10_000, chunk=PAGE * 100)) as session,
+        hoarder(session) as found,
+        asyncio.timeout(60),
+    ):
+        await loop.sock_sendall(found, head("GET /metrics", encoding))
+        assert await loop.sock_recv(found, 2**10)
+        tracemalloc.start()
+        try:
+            await loop.sock_sendall(found, part)
+            assert (await asked(session, "/livez"))[0] == 200
+            held, _ = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert held < 2**17
 
 
 @pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6])

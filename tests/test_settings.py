@@ -93,6 +93,12 @@ def test_lists_are_separated_by_commas_and_are_lists_in_the_file(
         ({"max_in_flight": True}, "--max-in-flight: must be a number"),
         ({"dial_mysql": "perhaps"}, "--dial-mysql: must be true or false (given: 'perhaps')"),
         ({"node_name": 7}, "--node-name: must be text: put it in quotes (given: 7)"),
+        ({"node_name": "a\nb"}, "--node-name: must be one line of text"),
+        ({"node_name": "a\udcffb"}, "--node-name: must be one line of text"),
+        ({"node_name": " \n"}, "--node-name: must not be blank"),
+        ({"node_name": "a" * 254}, "--node-name: must be at most 253 bytes"),
+        ({"namespaces": {"a": "b"}}, "--namespaces: must be a list (given: {'a': 'b'})"),
+        ({"namespaces": 7}, "--namespaces: must be a list (given: 7)"),
         ({"namespaces": "a,A_B"}, "--namespaces: 'A_B' can be no namespace: lower-case letters"),
         ({"namespaces": "-a"}, "--namespaces: '-a' can be no namespace"),
         ({"deny_namespaces": "a" * 64}, f"--deny-namespaces: '{'a' * 64}' can be no namespace"),
@@ -104,6 +110,9 @@ def test_lists_are_separated_by_commas_and_are_lists_in_the_file(
         ({"allow_targets": "10.0.0.1/8"}, "--allow-targets: 10.0.0.1/8 has host bits set"),
         ({"manual_targets": "here"}, "--manual-targets: "),
         ({"peers": "edgeprobe"}, "--peers: write it as NAMESPACE/NAME"),
+        ({"peers": "a/b/c"}, "--peers: write it as NAMESPACE/NAME"),
+        ({"peers": "Foo/bar baz"}, "--peers: write it as NAMESPACE/NAME"),
+        ({"peers": "$(POD_NAMESPACE)/edgeprobe"}, "--peers: write it as NAMESPACE/NAME"),
         ({"close": "softly"}, "--close: must be 'auto', 'fin' or 'rst' (given: 'softly')"),
         ({"vantage": "moon"}, "--vantage: must be 'pod', 'host' or 'local' (given: 'moon')"),
         ({"namespaces": "a,b", "deny_namespaces": "b"}, "settings: namespaces and deny_namespaces"),
@@ -312,9 +321,16 @@ def test_a_key_loses_the_blanks_that_no_header_keeps() -> None:
     assert load({"api_key": ""}).api_key == ""
 
 
-@pytest.mark.parametrize("key", ["sec\nret", "sec\x00ret", "sec\udcffret", "\n"])
+@pytest.mark.parametrize(
+    "key", ["sec\nret", "sec\x00ret", "sec\udcffret", "\n", "sec" * 400, "\xe9" * 513]
+)
 def test_a_key_that_no_header_holds_is_refused_and_not_shown(key: str) -> None:
     with pytest.raises(SettingsError, match="--api-key: must ") as refused:
         load({"api_key": key})
 
     assert "sec" not in str(refused.value)
+    assert "\xe9" not in str(refused.value)
+
+
+def test_a_node_s_name_loses_the_line_s_end_that_a_file_gives_it() -> None:
+    assert load({"node_name": "node-a\n"}).node == "node-a"
