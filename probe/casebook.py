@@ -5,7 +5,7 @@ import asyncio
 import logging
 from typing import Any
 
-from probe.core import announcements, report
+from probe.core import announcements, incident_reports
 from probe.core.incident import Incident, Step
 from probe.core.incidents import QUIET_ROUNDS, Incidents, Told
 from probe.core.inquiry import WorldInquiry
@@ -68,7 +68,7 @@ class Casebook:
         self, now: float, since: float | None, namespace: str, service: str
     ) -> dict[str, Any]:
         """What /api/v1/incidents answers."""
-        return report.incidents(
+        return incident_reports.incidents(
             self._incidents,
             self._node,
             now,
@@ -82,15 +82,16 @@ class Casebook:
         step, incident = told
         if step is Step.REPEATED:
             return  # the verdict's own turn says so
-        text = f"{incident.judgement.summary}; {announcements.explained(incident)}"
-        after = ""
+        verdict, after = str(incident.judgement.verdict), ""
+        text = f"{verdict}: {incident.judgement.summary}; {announcements.explained(incident)}"
         if incident.closed is not None:
-            after, text = f" after {incident.closed - incident.opened:.0f} s", incident.ending
+            after = f" after {incident.closed - incident.opened:.0f} s"
+            text = f"was {verdict}; {'now ' * incident.recovered}{incident.ending}"
         log.log(
             logging.INFO if step is Step.CLOSED else logging.WARNING,
-            "incident %s %s%s: %s %s: %s",
-            *(incident.id, step, after, _whose(incident), incident.judgement.verdict, text),
-            extra={"incident": report.incident(incident, self._node, now, self._clock)},
+            "incident %s %s%s: %s %s",
+            *(incident.id, step, after, _whose(incident), text),
+            extra={"incident": incident_reports.incident(incident, self._node, now, self._clock)},
         )
 
 

@@ -5,11 +5,11 @@ and go between a list and a dial.
 """
 
 import asyncio
-import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 
+from probe.absent import NAME, missing, miswritten
 from probe.core import kube
 from probe.core.edges import Service, ServiceKey
 from probe.core.rounds import Dial
@@ -35,15 +35,8 @@ LONGEST = 30.0
 """Seconds after the first round of dials in which those that fail are dialed again at most: as long
 as endpoints that never come to rest excuse kube-proxy (verdicts.PROXY_PATIENCE)."""
 
-NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
-"""What a Service may be called (a DNS-1035 label; KEP-5311 lets it begin with a digit)."""
-
 Tell = Callable[[str], None]
 """Told what goes on, a few words each time, for somebody who waits."""
-
-
-class NotFound(LookupError):
-    """There is no such Service; the text says so as kubectl does."""
 
 
 class BadSelector(ValueError):
@@ -70,17 +63,18 @@ async def check_services(
 
     Raises NotFound, BadSelector, ApiError and whatever listing raises when the API server is away.
     """
-    if selection.name is not None and not NAME.fullmatch(selection.name):
-        raise not_found(selection)
+    namespace, name = selection.namespace, selection.name
+    if name is not None and not NAME.fullmatch(name):
+        raise miswritten(namespace, name)
     loop = asyncio.get_running_loop()
     config = settings.world(connection.allow_targets, once=True)
     world = World(replace(config, peers=None), loop.time())  # nobody shares a single run
-    tell("listing Services")
+    tell(f"asking {connection.server} for the Services")
     found, warnings = await _listed(connection, selection)
     for listed in _chosen(found, selection):
         world.apply(listed, loop.time())
-    if selection.name is not None and not world.mirror.services:
-        raise not_found(selection)
+    if name is not None and not world.mirror.services:
+        raise await missing(connection, kube.SERVICES, "Service", namespace, name)
 
     async def read_again() -> None:
         slices = await _list(connection, kube.SLICES, selection)
@@ -89,13 +83,6 @@ async def check_services(
     lookups = Lookups(connection, lambda event: _take(world, event))
     await _dial_all(world, settings, lookups, read_again, tell)
     return world, warnings
-
-
-def not_found(selection: Selection) -> NotFound:
-    return NotFound(
-        f'Service "{selection.name}" not found in namespace "{selection.namespace}": '
-        "-n names another one"
-    )
 
 
 async def _listed(

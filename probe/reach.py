@@ -20,7 +20,7 @@ REACH_PODS = 3
 """Pods tried; one that answers suffices, and all of a few may be on nodes that are down."""
 
 NO_DAEMON = (
-    "there is no daemon to ask: kubectl apply -f deploy/probe.yaml, "
+    "there is no daemon to ask: install it (README, Run it on a cluster), "
     "or dial all the same with --from here"
 )
 

@@ -6,15 +6,14 @@ stop the command, steer what it asks the API server, or write to the terminal as
 """
 
 import asyncio
-import zlib
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Container
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
 
-from probe.core.edges import Family, Kind, ServiceKey
+from probe.core.edges import Family, Kind
 from probe.core.results import Result
 from probe.core.verdicts import Verdict
 
@@ -102,6 +101,16 @@ class Change(msgspec.Struct):
         self.time = _utc(self.time)
 
 
+class Warned(msgspec.Struct):
+    object: str
+    detail: str
+    by: str | None = None
+    time: Moment | None = None
+
+    def __post_init__(self) -> None:
+        self.time = self.time and _utc(self.time)
+
+
 class Spec(msgspec.Struct):
     type: str = ""
     cluster_ips: list[str] = []
@@ -125,6 +134,7 @@ class Document(msgspec.Struct, kw_only=True):
     change: Change | None = None
     seconds_before: Seconds | None = None
     changes: list[Change]
+    warnings: list[Warned] = []
     advice: list[str]
 
 
@@ -135,6 +145,14 @@ class Taken(Named):
 class Cause(msgspec.Struct):
     kind: str
     name: str
+
+
+class Written(msgspec.Struct):
+    by: str
+    time: Moment
+
+    def __post_init__(self) -> None:
+        self.time = _utc(self.time)
 
 
 class Incident(msgspec.Struct, kw_only=True):
@@ -161,6 +179,8 @@ class Incident(msgspec.Struct, kw_only=True):
     ending: str | None = None
     change: Change | None
     seconds_before: Seconds | None = None
+    watched_seconds: Seconds | None = None
+    last_write: Written | None = None
     advice: list[str]
     node: str
 
@@ -287,10 +307,6 @@ class Rollouts(msgspec.Struct):
     reports: list[Rollout]
 
 
-class Services(msgspec.Struct):
-    services: list[msgspec.Raw]
-
-
 class Unreadable(ValueError):
     """A document of another shape; the text is half a sentence."""
 
@@ -298,7 +314,7 @@ class Unreadable(ValueError):
 def read(body: bytes | msgspec.Raw, shape: type) -> dict[str, Any]:
     """The document in the known shape, as JSON: times in UTC with a Z, and no control characters
     in any text. Raises Unreadable."""
-    found: dict[str, Any] = msgspec.to_builtins(_decoded(body, shape))
+    found: dict[str, Any] = msgspec.to_builtins(decoded(body, shape))
     return found if _harmless(bytes(body)) else _plain(found)
 
 
@@ -309,7 +325,8 @@ def _harmless(body: bytes) -> bool:
     return body.isascii() and b"\\" not in body and b"\x7f" not in body
 
 
-def _decoded(body: bytes | msgspec.Raw, shape: type) -> Any:
+def decoded(body: bytes | msgspec.Raw, shape: type) -> Any:
+    """The document in the known shape, its texts as they came. Raises Unreadable."""
     try:
         return msgspec.json.decode(body, type=shape)
     except (ValueError, OverflowError, RecursionError) as wrong:
@@ -336,42 +353,6 @@ def printable(text: str) -> str:
     return "".join(each if each.isprintable() else "\ufffd" for each in text)
 
 
-EDGES_KEPT = 200_000
-"""Edges of all Services from all nodes, about 200 MB; past that only those that are not up."""
-
-
-class Gathered:
-    """The documents of many Services from many daemons. They are kept packed: a thousand Services
-    from 500 nodes would take gigabytes otherwise."""
-
-    def __init__(self, wanted: Callable[[ServiceKey], bool]) -> None:
-        self._wanted = wanted
-        self._packed: dict[ServiceKey, list[bytes]] = {}
-
-    async def take(self, body: bytes) -> None:
-        """Keeps what is wanted of one daemon's list, all or nothing. Raises Unreadable."""
-        found: list[tuple[ServiceKey, bytes]] = []
-        for raw in _decoded(body, Services).services:
-            document = read(raw, Document)
-            key = document["service"]["namespace"], document["service"]["name"]
-            if self._wanted(key):
-                found.append((key, zlib.compress(msgspec.json.encode(document), 1)))
-            await asyncio.sleep(0)
-        for key, packed in found:
-            self._packed.setdefault(key, []).append(packed)
-
-    def documents(self) -> Iterator[list[dict[str, Any]]]:
-        """Those of each Service, by namespace and name."""
-        edges = 0
-        for key in sorted(self._packed):
-            told = [msgspec.json.decode(zlib.decompress(held)) for held in self._packed.pop(key)]
-            for port in (port for document in told for port in document["ports"]):
-                if edges > EDGES_KEPT:
-                    port["edges"] = [edge for edge in port["edges"] if edge["state"] != "up"]
-                edges += len(port["edges"])
-            yield told
-
-
 class _Headed(msgspec.Struct):
     workload: str
 
@@ -384,12 +365,12 @@ class _Records(msgspec.Struct):
 async def records(body: bytes, workloads: Container[str]) -> tuple[list[Json], list[Json]]:
     """Of what /api/v1/rollouts answers, the records and reports of these workloads: a thousand take
     0.1 s to read, so that others run in between. Raises Unreadable, all or nothing."""
-    answer = _decoded(body, _Records)
+    answer = decoded(body, _Records)
 
     async def wanted(raws: list[msgspec.Raw]) -> list[Json]:
         found = []
         for raw in raws:
-            if _decoded(raw, _Headed).workload in workloads:
+            if decoded(raw, _Headed).workload in workloads:
                 found.append(read(raw, Rollout))
                 await asyncio.sleep(0)
         return found

@@ -10,13 +10,16 @@ from typing import Any, Never, TypeVar
 
 import msgspec
 
-from probe.check import NAME, NotFound, Selection, chosen_services, not_found
+from probe.absent import NAME, NotFound, missing, miswritten
+from probe.check import Selection, chosen_services
+from probe.core import kube
 from probe.core.edges import ServiceKey
 from probe.core.merging import merged, merged_changes, merged_incidents
+from probe.gathered import Gathered
 from probe.podproxy import SELECTOR, DaemonPod, Forbidden, PodProxy, Silent, Unknown
 from probe.reflector import ApiError, Connection, Unreachable
 from probe.settings import Settings
-from probe.told import Change, Document, Gathered, Incident, Rollouts, Unreadable, read
+from probe.told import Change, Document, Incident, Rollouts, Unreadable, read
 
 Json = dict[str, Any]
 Told = TypeVar("Told")
@@ -145,7 +148,7 @@ def _check_name(selection: Selection) -> None:
     """Raises NotFound for what can be no name, and would not stay where it belongs in a URL."""
     for name in (selection.name, selection.namespace or None):
         if name is not None and not NAME.fullmatch(name):
-            raise not_found(selection)
+            raise miswritten(selection.namespace, selection.name or "")
 
 
 async def _daemons(proxy: PodProxy, node: str | None) -> list[DaemonPod]:
@@ -154,7 +157,7 @@ async def _daemons(proxy: PodProxy, node: str | None) -> list[DaemonPod]:
     if not pods:
         raise NoDaemons(
             f"no pods are labelled {SELECTOR}, so there is no daemon to ask: "
-            "kubectl apply -f deploy/probe.yaml, or dial from here with --from here"
+            "install it (README, Run it on a cluster), or dial from here with --from here"
         )
     if node is None:
         return pods
@@ -292,7 +295,8 @@ async def _explain(
     if UNKNOWN not in silent.values():
         raise _nobody(pods, silent)
     if not await chosen_services(connection, selection):
-        raise not_found(selection)
+        namespace, name = selection.namespace, selection.name or ""
+        raise await missing(connection, kube.SERVICES, "Service", namespace, name)
     raise Unreachable(
         f"no daemon watches Service {selection.namespace}/{selection.name}: "
         "see their setting namespaces, or dial from here with --from here"

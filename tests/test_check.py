@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,7 +11,8 @@ from typing import Any, cast
 
 import pytest
 
-from probe.check import NotFound, Selection, check_services, keys
+from probe.absent import NotFound
+from probe.check import Selection, check_services, keys
 from probe.core import kube, report
 from probe.core.edges import EndpointSlice
 from probe.demo.manifests import deployment, manual_slice, namespace, service
@@ -19,6 +20,7 @@ from probe.reflector import Connection, Unreachable, connect
 from probe.sandbox.cluster import Cluster
 from probe.settings import load
 from tests.running import until
+from tests.watched import stop_api
 
 SETTINGS = load({"timeout": 0.5, "vantage": "local", "node_name": "here"})
 
@@ -164,7 +166,7 @@ async def test_a_blackhole_ends_at_the_deadline(tmp_path: Path) -> None:
         (found,) = await checked(cluster, tmp_path, "web")
 
     assert found["verdict"] == "blackholed"
-    assert loop.time() - began < 3
+    assert loop.time() - began < 20  # the kernel would try for two minutes
 
 
 async def test_an_invalid_address_is_named_and_not_dialed(tmp_path: Path) -> None:
@@ -190,10 +192,11 @@ async def test_an_unknown_service_is_not_found_in_kubectl_s_words(tmp_path: Path
             await checked(cluster, tmp_path, "nope")
 
 
-async def test_an_api_server_that_is_away_is_unreachable(tmp_path: Path) -> None:
+async def test_an_api_server_that_is_away_is_unreachable(
+    tmp_path: Path, sockets: ExitStack
+) -> None:
     async with standing(service("web")) as cluster:
-        assert cluster.api
-        await cluster.api.stop()
+        await stop_api(cluster, sockets)
         with pytest.raises(Unreachable, match="cannot be reached"):
             await checked(cluster, tmp_path, "web")
 

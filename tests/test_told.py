@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from probe.core import rollout_reports
-from probe.told import Document, Gathered, Incident, Rollouts, Unreadable, read, records
+from probe.told import Document, Incident, Rollouts, Unreadable, read, records
 from tests.core.records import WEB, rollout
 from tests.core.records import told as record
 from tests.front import document, edge
@@ -43,7 +43,7 @@ INCIDENT = {
 }
 
 
-LATER = ("spec", "on_purpose", "starting", "skipped", "change", "seconds_before")
+LATER = ("spec", "on_purpose", "starting", "skipped", "change", "seconds_before", "warnings")
 """What older daemons do not tell."""
 
 
@@ -66,6 +66,15 @@ def test_of_a_document_is_kept_what_we_know_of() -> None:
     assert read(json.dumps(more).encode(), Document) == FINE
 
 
+def test_a_warning_is_read_with_or_without_who_wrote_it() -> None:
+    said = {"object": "Deployment shop/cart", "detail": "container cart: env DB=0:80"}
+    told = [{**said, "by": "ada", "time": TIME}, {**said, "by": None, "time": None}]
+
+    found = read(json.dumps({**FINE, "warnings": told}).encode(), Document)
+
+    assert found["warnings"] == told
+
+
 def test_what_an_older_daemon_lacks_has_a_default() -> None:
     bare = {**FINE, "spec": {"type": "ClusterIP"}}
     filled = {"type": "ClusterIP", "cluster_ips": [], "selector": {}}
@@ -83,7 +92,8 @@ def test_what_an_older_daemon_lacks_has_a_default() -> None:
 def test_what_a_daemon_of_ours_tells_of_an_incident_is_kept_whole() -> None:
     counts = {"most_services": 1, "first_verdict": "port_mismatch", "state": "open", "ending": None}
     times = {"updated": TIME, "quiet_since": TIME, "evidence_away_since": None}
-    whole = {**INCIDENT, **counts, **times, "change": CHANGE, "seconds_before": 4.0}
+    looked = {"watched_seconds": 9.0, "last_write": {"by": "ada", "time": TIME}}
+    whole = {**INCIDENT, **counts, **times, **looked, "change": CHANGE, "seconds_before": 4.0}
 
     assert read(json.dumps(whole).encode(), Incident) == whole
 
@@ -152,33 +162,6 @@ def test_no_text_steers_the_terminal() -> None:
 def test_what_is_of_another_shape_is_not_read(body: bytes) -> None:
     with pytest.raises(Unreadable, match="its answer is of another version, or none of ours"):
         read(body, Document)
-
-
-def listed(*names: str, **more: Any) -> bytes:
-    services = [{**FINE, "service": {"namespace": "shop", "name": name}} for name in names]
-    return json.dumps({"services": [*services, *more.values()]}).encode()
-
-
-async def test_lists_are_gathered_by_service() -> None:
-    gathered = Gathered(lambda key: key != ("shop", "unwanted"))
-    await gathered.take(listed("b", "a", "unwanted"))
-    await gathered.take(listed("b"))
-
-    found = list(gathered.documents())
-
-    assert [[d["service"]["name"] for d in told] for told in found] == [["a"], ["b", "b"]]
-    assert found[0][0]["ports"][0]["edges"] == [edge("a")]
-
-
-@pytest.mark.parametrize(
-    "bad", [{"service": {}}, {**FINE, "service": {"namespace": "..", "name": "cart"}}]
-)
-async def test_of_a_list_with_one_bad_document_nothing_is_kept(bad: dict[str, Any]) -> None:
-    gathered = Gathered(lambda key: True)
-    with pytest.raises(Unreadable):
-        await gathered.take(listed("a", bad=bad))
-
-    assert list(gathered.documents()) == []
 
 
 def test_a_rollouts_record_is_read_as_it_was_written() -> None:

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from probe import podproxy, vantages
+from probe import gathered, podproxy, vantages
 from probe import told as shapes
-from probe.check import BadSelector, NotFound, Selection
+from probe.absent import NotFound
+from probe.check import BadSelector, Selection
 from probe.core.merging import Json, merged
 from probe.demo.manifests import deployment, namespace, service
 from probe.reflector import ApiError, Unreachable
@@ -183,7 +184,7 @@ async def test_a_daemon_that_cannot_dial_on_request_tells_what_it_knows(tmp_path
 
 async def test_where_nobody_can_be_asked_it_says_what_to_do(tmp_path: Path) -> None:
     async with front(tmp_path) as ahead:
-        with pytest.raises(NoDaemons, match="there is no daemon to ask: kubectl apply"):
+        with pytest.raises(NoDaemons, match="there is no daemon to ask: install it"):
             await ahead.ask()
         ahead.pod("a", 1)
         ahead.pod("b", 1)
@@ -273,7 +274,7 @@ async def test_five_hundred_nodes_are_asked_a_few_at_a_time(tmp_path: Path) -> N
 async def test_of_very_many_edges_those_that_are_up_are_left_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shapes, "EDGES_KEPT", 3)
+    monkeypatch.setattr(gathered, "EDGES_KEPT", 3)
     down = {**edge("a"), "state": "down", "result": "refused"}
     some = {**told("a", edges=[edge("a"), down])}
     listed = [{**some, "service": {"namespace": "shop", "name": f"s{n}"}} for n in range(4)]

@@ -64,12 +64,14 @@ async def connect(
     *,
     user_agent: str,
     limits: Limits | None = None,
+    terminal: bool = False,
 ) -> "Connection":
     """A connection to the API server that kubectl would talk to here; nothing is requested yet.
 
+    On a `terminal` an exec plugin may ask a person for a login, by our stderr.
     Raises ConnectionSettingsError.
     """
-    access = await kubeconfig.find(kubeconfig_file, context)
+    access = await kubeconfig.find(kubeconfig_file, context, terminal=terminal)
     return Connection(access, user_agent=user_agent, limits=limits or Limits())
 
 

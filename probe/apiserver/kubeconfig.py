@@ -10,7 +10,6 @@ import binascii
 import functools
 import ipaddress
 import os
-import signal
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,6 +19,7 @@ from urllib.parse import urlsplit
 
 import yaml
 
+from probe.apiserver import exec_plugin
 from probe.apiserver.refusals import ConnectionSettingsError
 from probe.apiserver.upstream import (
     ConfigException,
@@ -35,8 +35,8 @@ SANDBOX_EXTENSION = "edgeprobe.dev/sandbox"
 POD_FOLDER = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 """Where a kubelet puts a service account's token, CA and namespace."""
 
-EXEC_SECONDS = 60.0
-"""For an exec plugin to answer, perhaps with a person at a browser; arbitrary."""
+PROVIDER_SECONDS = 60.0
+"""For an auth-provider (OIDC, gcloud) to renew a token; arbitrary."""
 
 Entry = dict[str, Any]
 
@@ -114,19 +114,27 @@ async def find(
     kubeconfig: str | None,
     context: str | None,
     *,
+    terminal: bool = False,
     environ: Mapping[str, str] = os.environ,
     pod_folder: Path = POD_FOLDER,
 ) -> Access:
     """The access that kubectl would have here: the file named, $KUBECONFIG, ~/.kube/config, the
-    pod's service account. Raises ConnectionSettingsError."""
-    access = Access(_source(kubeconfig, context, environ, pod_folder))
+    pod's service account. On a `terminal` an exec plugin may speak to a person by our stderr.
+    Raises ConnectionSettingsError."""
+    paths, name = _found(kubeconfig, context, environ)
+    if paths:
+        source = functools.partial(_from_kubeconfig, paths, name, terminal)
+    else:
+        source = functools.partial(_from_pod, environ, pod_folder)
+    access = Access(source)
     await access.load()
     return access
 
 
-def _source(
-    kubeconfig: str | None, context: str | None, environ: Mapping[str, str], pod_folder: Path
-) -> Callable[[Any], Awaitable[Cluster]]:
+def _found(
+    kubeconfig: str | None, context: str | None, environ: Mapping[str, str]
+) -> tuple[list[Path], str]:
+    """The kubeconfigs, and which of their contexts is meant; none for the pod's own account."""
     listed = environ.get("KUBECONFIG", "")
     home = Path(environ.get("HOME") or Path.home()) / ".kube" / "config"
     if kubeconfig:
@@ -141,9 +149,9 @@ def _source(
         paths = [path for path in named or [home] if _is_there(path)]
     if paths:
         entries = {path: _read(path) for path in paths}
-        return functools.partial(_from_kubeconfig, paths, _context_name(entries, context))
+        return paths, _context_name(entries, context)
     if not context and environ.get("KUBERNETES_SERVICE_HOST"):
-        return functools.partial(_from_pod, environ, pod_folder)
+        return [], ""
     looked = f"$KUBECONFIG ({listed})" if listed else str(home)
     wanted = f"context {context!r}" if context else "the API server"
     raise ConnectionSettingsError(
@@ -192,8 +200,9 @@ def _read(path: Path) -> Entry:
     try:
         config = yaml.safe_load(path.read_text())
     except OSError as error:
+        mend = "name a file" if isinstance(error, IsADirectoryError) else "mend its permissions"
         raise ConnectionSettingsError(
-            f"kubeconfig {path} cannot be read ({error.strerror}): mend its permissions"
+            f"kubeconfig {path} cannot be read ({error.strerror}): {mend}"
         ) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         line = getattr(getattr(error, "problem_mark", None), "line", None)
@@ -226,7 +235,9 @@ def _names(paths: Sequence[Path] | Mapping[Path, Entry]) -> str:
     return os.pathsep.join(map(str, paths))
 
 
-async def _from_kubeconfig(paths: Sequence[Path], name: str, configuration: Any) -> Cluster:
+async def _from_kubeconfig(
+    paths: Sequence[Path], name: str, terminal: bool, configuration: Any
+) -> Cluster:
     entries = {path: _read(path) for path in paths}
     context = _named(entries, "context", name, "choose one with --context")[1]
     about = f"context {name!r} in kubeconfig {_names(paths)}"
@@ -242,7 +253,12 @@ async def _from_kubeconfig(paths: Sequence[Path], name: str, configuration: Any)
     if user.get("tokenFile"):
         user.pop("token", None)  # as in client-go, the file goes before the text
         configuration.refresh_api_key_hook = functools.partial(_token_from, Path(user["tokenFile"]))
-    expires = await _authenticate(cluster, user, about, configuration)
+    expires = None
+    if isinstance(user.get("exec"), dict):
+        given = await _asked(user.pop("exec"), name, about, terminal=terminal)
+        user.update(given.user)
+        expires = given.expires
+    await _authenticate(cluster, user, about, configuration)
     return Cluster(
         server, context.get("namespace") or "default", _allowed(cluster, server, about), expires
     )
@@ -285,27 +301,36 @@ def _server(cluster: Entry, about: str) -> str:
     return server
 
 
-async def _authenticate(
-    cluster: Entry, user: Entry, about: str, configuration: Any
-) -> datetime | None:
-    """Lets the library fill the configuration; returns when a plugin's credentials expire."""
+async def _asked(spec: Entry, name: str, about: str, *, terminal: bool) -> exec_plugin.Credential:
+    """What the user's exec plugin says that we are."""
+    try:
+        return await exec_plugin.credential(spec, name, terminal=terminal)
+    except exec_plugin.PluginFailed as failed:
+        problem = str(failed)
+    except FileNotFoundError as error:
+        problem = f"{error.filename} was not found: install it or mend the path"
+    except OSError as error:
+        problem = f"{spec['command']} cannot be run ({error.strerror}): mend its permissions"
+    except (KeyError, TypeError, ValueError) as error:  # env is no list of names and values
+        problem = f"its exec plugin is written wrong ({error!r}): mend it"
+    raise ConnectionSettingsError(f"{about} is unusable: {problem}")
+
+
+async def _authenticate(cluster: Entry, user: Entry, about: str, configuration: Any) -> None:
+    """Lets the library fill the configuration."""
     config = {
         "current-context": "it",
         "contexts": [{"name": "it", "context": {"cluster": "it", "user": "it"}}],
         "clusters": [{"name": "it", "cluster": cluster}],
         "users": [{"name": "it", "user": user}],
     }
-    others = _children()
     try:
         for field in ("certificate-authority-data", "client-certificate-data", "client-key-data"):
             base64.b64decode(str(cluster.get(field) or user.get(field) or ""))
-        loader = KubeConfigLoader(config_dict=config)
-        async with asyncio.timeout(EXEC_SECONDS):
-            await loader.load_and_set(configuration)
+        async with asyncio.timeout(PROVIDER_SECONDS):
+            await KubeConfigLoader(config_dict=config).load_and_set(configuration)
     except TimeoutError:
-        for plugin in _children() - others:  # the library lets go of it and leaves it running
-            os.kill(plugin, signal.SIGKILL)
-        problem = f"its exec plugin did not answer within {EXEC_SECONDS:.0f} s: run it by hand"
+        problem = f"its auth-provider did not answer within {PROVIDER_SECONDS:.0f} s: log in anew"
     except binascii.Error:
         problem = "its certificate data is no base64: write it anew"
     except FileNotFoundError as error:
@@ -313,15 +338,8 @@ async def _authenticate(
     except Exception as error:  # the library raises a dozen kinds for a dozen ways to be wrong
         problem = f"{' '.join(str(error).split()).rstrip('.') or type(error).__name__}: mend it"
     else:
-        expires: datetime | None = getattr(loader, "exec_plugin_expiry", None)
-        return expires
+        return
     raise ConnectionSettingsError(f"{about} is unusable: {problem}")
-
-
-def _children() -> set[int]:
-    """Process ids of our children (Linux with CONFIG_PROC_CHILDREN; elsewhere none are seen)."""
-    found = Path("/proc/self/task").glob("*/children")
-    return {int(child) for file in found for child in file.read_text().split()}
 
 
 def is_loopback(server: str) -> bool:

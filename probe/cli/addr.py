@@ -11,7 +11,8 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from probe.addresses import Unresolvable, check_addresses, resolve
-from probe.cli.failing import COULD_NOT_TELL, USAGE, printing
+from probe.cli.durations import duration
+from probe.cli.failing import COULD_NOT_TELL, USAGE, fail, printing
 from probe.cli.output import Format, Output
 from probe.core.results import FAILURES, Outcome, Result
 from probe.core.targets import InvalidTarget, Target, masked, parse
@@ -23,17 +24,17 @@ def addr(
         typer.Argument(metavar="HOST:PORT", help="Or [IPV6]:PORT; any number of them."),
     ],
     output: Format = Output.TABLE,
-    seconds: Annotated[
-        float,
+    timeout: Annotated[
+        str,
         typer.Option(
-            "--timeout",
-            metavar="SECONDS",
-            min=0.1,
-            max=60,
-            help="Seconds until a dial is a timeout.",
+            metavar="DURATION",
+            help="Until a dial is a timeout, such as 2s, or a number of seconds: 0.1 to 60.",
         ),
-    ] = 4.0,
+    ] = "4s",
 ) -> None:
+    seconds = duration(timeout, "--timeout")
+    if not 0.1 <= seconds <= 60:
+        fail(f"--timeout {timeout!r} is not in the range of 0.1 to 60 seconds", USAGE)
     judged = _judged(addresses)
     if any(isinstance(found, _Fault) for found in judged):
         _refuse(judged, output)

@@ -69,12 +69,12 @@ async def ask(connection: Connection, settings: Settings, question: Question, te
     """Raises NotFound, BadSelector, NoDaemons and ApiTrouble."""
     selection, vantage = question.selection, question.vantage
     if vantage is None:
-        tell("looking whether pods can be reached from here")
+        tell(f"asking {connection.server} whether pods can be reached from here")
         vantage = HERE if await reach_pods(connection, settings) else NODES
     if vantage == HERE:
         answer = await _from_here(connection, settings, selection, tell)
     else:
-        tell("asking the daemons")
+        tell(f"asking the daemons by way of {connection.server}")
         node = None if vantage == NODES else vantage
         asked = await from_nodes(connection, settings, selection, node)
         warnings = [_unasked(*each) for each in asked.silent.items()]
@@ -82,7 +82,7 @@ async def ask(connection: Connection, settings: Settings, question: Question, te
         for document in asked.documents if selection.name is not None else ():
             if document["verdict"] == Verdict.HEALTHY:
                 document["verdict"] = str(answer.verdict)  # of which silent nodes leave a doubt
-    tell("looking at the pods")
+    tell(f"asking {connection.server} for the pods")
     answer.warnings.extend(await look(connection, answer.documents))
     if question.since is None:
         return answer

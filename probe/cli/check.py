@@ -18,9 +18,9 @@ from probe.cli.cluster_options import (
     Namespace,
     Vantage,
     check_vantage,
-    duration,
     settings_of,
 )
+from probe.cli.durations import duration
 from probe.cli.explained import explained
 from probe.cli.failing import USAGE, fail, printing
 from probe.cli.output import CheckFormat, CheckOutput
@@ -40,10 +40,11 @@ Since = Annotated[
     ),
 ]
 Watch = Annotated[bool, typer.Option("--watch", "-w", help="Check again every 5 s until Ctrl-C.")]
-Seconds = Annotated[
-    float | None,
+Timeout = Annotated[
+    str | None,
     typer.Option(
-        "--timeout", metavar="SECONDS", help="Seconds until a dial is a timeout. Default: 4."
+        metavar="DURATION",
+        help="Until a dial is a timeout, such as 2s, or a number of seconds. Default: 4s.",
     ),
 ]
 
@@ -70,11 +71,11 @@ def svc(
     watch: Watch = False,
     kubeconfig: Kubeconfig = None,
     context: ContextName = None,
-    seconds: Seconds = None,
+    timeout: Timeout = None,
     config: Config = None,
 ) -> None:
     asked = _Asked(namespace, name, "", vantage, since, watch, output)
-    _check(asked, {"kubeconfig": kubeconfig, "context": context, "timeout": seconds}, config)
+    _check(asked, {"kubeconfig": kubeconfig, "context": context}, timeout, config)
 
 
 def every(
@@ -94,21 +95,23 @@ def every(
     watch: Watch = False,
     kubeconfig: Kubeconfig = None,
     context: ContextName = None,
-    seconds: Seconds = None,
+    timeout: Timeout = None,
     config: Config = None,
 ) -> None:
     if namespace is not None and all_namespaces:
         fail("-n and -A exclude each other: give one of them", USAGE)
     wanted = "" if all_namespaces else namespace
     asked = _Asked(wanted, None, selector, vantage, since, watch, output)
-    _check(asked, {"kubeconfig": kubeconfig, "context": context, "timeout": seconds}, config)
+    _check(asked, {"kubeconfig": kubeconfig, "context": context}, timeout, config)
 
 
-def _check(asked: _Asked, flags: dict[str, Any], config: str | None) -> None:
+def _check(asked: _Asked, flags: dict[str, Any], timeout: str | None, config: str | None) -> None:
     if asked.watch and asked.output is CheckOutput.JUNIT:
         fail("--watch never ends, and junit is one document: choose another -o", USAGE)
     check_vantage(asked.vantage)
     since = None if asked.since is None else duration(asked.since, "--since")
+    if timeout is not None:
+        flags["timeout"] = duration(timeout, "--timeout")
     began = datetime.now(UTC)
     with explained():
         settings = settings_of(flags, config)
@@ -125,7 +128,11 @@ async def _answer(settings: Settings, asked: _Asked, since: float | None) -> tup
     """The answer, and how to show it; with --watch it never returns."""
     agent = f"edgeprobe/{__version__} (check)"
     connection = await connect(
-        settings.kubeconfig, settings.context, user_agent=agent, limits=PATIENCE
+        settings.kubeconfig,
+        settings.context,
+        user_agent=agent,
+        limits=PATIENCE,
+        terminal=sys.stderr.isatty(),
     )
     try:
         namespace = connection.namespace if asked.namespace is None else asked.namespace

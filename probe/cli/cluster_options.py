@@ -1,20 +1,29 @@
 """Options that the commands share which ask a cluster, and what their values mean."""
 
-import re
 import sys
 from typing import Annotated, Any
 
 import typer
 
-from probe.cli.failing import USAGE, fail
+from probe.cli.failing import EMPTY, USAGE, fail
 from probe.settings import Settings, load, misspelt
 
-DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
-"""As kubectl's --since takes it, and days."""
+
+def _named(namespace: str | None) -> str | None:
+    if namespace == "":
+        fail(EMPTY, USAGE)
+    return namespace
+
 
 Namespace = Annotated[
     str | None,
-    typer.Option("--namespace", "-n", metavar="NAME", help="Namespace. Default: the context's."),
+    typer.Option(
+        "--namespace",
+        "-n",
+        metavar="NAME",
+        callback=_named,
+        help="Namespace. Default: the context's.",
+    ),
 ]
 Vantage = Annotated[
     str | None,
@@ -55,12 +64,3 @@ def check_vantage(vantage: str | None) -> None:
     """Ends the command where --from is there and says nothing."""
     if vantage == "":
         fail("--from is empty: write nodes, here or a node's name", USAGE)
-
-
-def duration(text: str, flag: str) -> float:
-    """A duration such as 90s or 1h30m in seconds; ends the command for anything else."""
-    found = DURATION.fullmatch(text)
-    if not text or found is None:
-        fail(f"{flag} {text!r}: write a duration such as 90s, 30m, 1h30m or 2d", USAGE)
-    days, hours, minutes, rest = (int(part or 0) for part in found.groups())
-    return float(((days * 24 + hours) * 60 + minutes) * 60 + rest)

@@ -1,6 +1,7 @@
 """`probe explain [VERDICT]`: what the verdicts mean, and what to do about each."""
 
 import json
+import re
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -9,8 +10,12 @@ import typer
 from probe.cli.failing import USAGE, fail, printing
 from probe.core import explanations, report
 from probe.core.explanations import EXPLANATIONS, Explanation
+from probe.core.results import Result
 from probe.core.suspects import Row, suspected
 from probe.core.verdicts import Verdict
+
+WORD = re.compile(r"(?<=[a-z])(?=[A-Z])")
+"""Between the words of PortMismatch."""
 
 
 class Form(StrEnum):
@@ -45,10 +50,14 @@ def command(
 
 
 def _found(text: str) -> Explanation:
-    try:
-        return EXPLANATIONS[Verdict(text.lower().replace("-", "_"))]
-    except ValueError:
-        fail(f"there is no verdict {text!r}: one of {', '.join(Verdict)}", USAGE)
+    """By its name, or by that of an alert, as a pager shows it: EdgeprobePortMismatch."""
+    words = WORD.sub("_", text.removeprefix("Edgeprobe")).lower().replace("-", "_")
+    if words in (*Verdict,):
+        return EXPLANATIONS[Verdict(words)]
+    said = f"there is no verdict {text!r}"
+    if words in (*Result,):
+        said = f"{words} is what one dial met; a verdict is what all of them mean"
+    fail(f"{said}: one of {', '.join(Verdict)}", USAGE)
 
 
 def _document(each: Explanation) -> dict[str, Any]:

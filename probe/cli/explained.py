@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from probe.check import BadSelector, NotFound
+from probe.absent import NotFound
+from probe.check import BadSelector
 from probe.cli.failing import COULD_NOT_TELL, USAGE, fail
 from probe.reflector import ApiError, ApiTrouble, ConnectionSettingsError
 from probe.settings import SettingsError

@@ -13,6 +13,10 @@ UNREAD = 141
 """What a shell says of a command whose reader left, as in `| head -1`: 128 and SIGPIPE's number."""
 
 
+EMPTY = "-n is empty: write a namespace, or leave -n out for the context's"
+"""Of `-n "$NS"` without an NS. Taken for "all" it would judge what nobody meant."""
+
+
 def fail(sentence: str, code: int) -> NoReturn:
     """Says the sentence and exits."""
     print(f"probe: {sentence}", file=sys.stderr)

@@ -17,8 +17,8 @@ Cell = str | Text
 class Column:
     """One column. With a `least` width it gives way where there is no room: of several the last
     one first, down to that width, below which it says nothing any more, and then altogether.
-    What is cut off is the end, or the `front`. Without, it is never cut, and if `wraps` it is
-    folded where even all of the room is too little.
+    What is cut off is the end, or the `front`; nothing if it `wraps`, as prose does. Without, it is
+    never cut, and if it wraps it is folded where even all of the room is too little.
     """
 
     title: str
@@ -45,6 +45,12 @@ def grid(
         cells = zip(columns, row, strict=True)
         table.add_row(*(_cut(c, cell, shown[c.title]) for c, cell in cells if c.title in shown))
     return table
+
+
+def fits(columns: Sequence[Column], rows: Sequence[Sequence[Cell]], room: int) -> bool:
+    """Whether the grid has every column that has a word in it, at its least width or wider."""
+    said = [c.title for c, *cells in zip(columns, *rows, strict=True) if any(map(str, cells))]
+    return len(_widths(columns, rows, room, headed=True)) == len(said)
 
 
 def _widths(
@@ -75,7 +81,7 @@ def _widths(
 
 def _cut(column: Column, cell: Cell, width: int) -> Text:
     text = str(cell)
-    if column.least is None or cell_len(text) <= width:
+    if column.least is None or column.wraps or cell_len(text) <= width:
         return cell if isinstance(cell, Text) else Text(cell)
     style = cell.style if isinstance(cell, Text) else ""
     return Text(f"…{text[1 - width :]}" if column.front else f"{text[: width - 1]}…", style)

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from probe.cli import lint_formats
-from probe.cli.failing import USAGE, fail, printing
+from probe.cli.failing import EMPTY, USAGE, fail, printing
 from probe.lint import baseline, fixing
 from probe.lint.documents import Document
 from probe.lint.findings import Finding, Severity
@@ -107,6 +107,8 @@ def command(
         _list_rules(output)
         return
     paths = paths or []
+    if namespace == "":
+        fail(EMPTY, USAGE)
     if namespace is not None and all_namespaces:
         fail("-n and -A exclude each other: give one of them", USAGE)
     cluster = any((namespace, all_namespaces, kubeconfig, context))
@@ -156,7 +158,9 @@ def _lint_live(namespace: str | None, kubeconfig: str | None, context: str | Non
 
     async def listed() -> tuple[list[Document], list[str]]:
         agent = f"edgeprobe/{__version__} (lint)"
-        connection = await connect(kubeconfig, context, user_agent=agent)
+        connection = await connect(
+            kubeconfig, context, user_agent=agent, terminal=sys.stderr.isatty()
+        )
         try:
             wanted = connection.namespace if namespace is None else namespace
             return await objects(connection, wanted)

@@ -1,5 +1,6 @@
 """What goes on, in one line that is written over, for somebody who waits at a terminal."""
 
+import asyncio
 import os
 import sys
 import time
@@ -14,25 +15,40 @@ PAUSE = 0.1
 
 
 class Progress:
-    """Call it with a few words each time; it says nothing where nobody looks. Nothing of it is
-    left on the terminal when the context ends."""
+    """Call it inside an event loop with a few words each time: what is said too soon is shown as
+    soon as it may be, if nothing newer is. It says nothing where nobody looks, and nothing of it
+    is left on the terminal when the context ends."""
 
     def __init__(self, stream: TextIO = sys.stderr) -> None:
         self._stream = stream
         self._on = stream.isatty() and os.environ.get("TERM") != "dumb"
         self._next = time.monotonic() + PATIENCE
-        self._shown = ""
+        self._said = self._shown = ""
+        self._later: asyncio.TimerHandle | None = None
 
     def __call__(self, said: str) -> None:
-        now = time.monotonic()
-        if not self._on or now < self._next or said == self._shown:
+        self._said = said
+        if not self._on or self._later is not None:
             return
-        self._next, self._shown = now + PAUSE, said
+        wait = self._next - time.monotonic()
+        if wait > 0:
+            self._later = asyncio.get_running_loop().call_later(wait, self._show)
+        else:
+            self._show()
+
+    def _show(self) -> None:
+        self._later = None
+        if self._said == self._shown:
+            return
+        self._next, self._shown = time.monotonic() + PAUSE, self._said
         room = os.get_terminal_size(self._stream.fileno()).columns - 1
-        self._write(f"\r\x1b[K{f'probe: {said} ...'[: max(room, 0)]}")
+        self._write(f"\r\x1b[K{f'probe: {self._said} ...'[: max(room, 0)]}")
 
     def clear(self) -> None:
         """Leaves the line empty."""
+        if self._later is not None:
+            self._later.cancel()
+            self._later = None
         if self._shown:
             self._shown = ""
             self._write("\r\x1b[K")

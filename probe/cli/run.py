@@ -3,7 +3,7 @@
 import asyncio
 import inspect
 import logging
-import signal
+import sys
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 import typer
@@ -12,6 +12,7 @@ from probe import __version__, memory
 from probe.cli.explained import explained
 from probe.cli.failing import USAGE, fail
 from probe.cli.logs import configure
+from probe.cli.stopping import stop_event, until_stopped
 from probe.daemon import Daemon
 from probe.reflector import connect
 from probe.server import CannotListen
@@ -43,12 +44,14 @@ def command(**given: Any) -> None:
 
 
 async def _run(settings: Settings) -> None:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+    stop = stop_event()
     agent = f"edgeprobe/{__version__} (node {settings.node})"
-    connection = await connect(settings.kubeconfig, settings.context, user_agent=agent)
+    # What a plugin says to a person may stand between lines of text, not between those of JSON.
+    terminal = sys.stderr.isatty() and settings.log_format != "json"
+    connecting = connect(settings.kubeconfig, settings.context, user_agent=agent, terminal=terminal)
+    connection = await until_stopped(connecting, stop)
+    if connection is None:
+        return
     try:
         await Daemon(settings, connection).run(stop)
     finally:

@@ -16,8 +16,9 @@ from probe.cli.grid import Column, grid
 from probe.cli.path import Called, Mark, Row, called, names, path
 from probe.cli.tables import command, edges_table, verdict_style
 from probe.core.changes import UNSEEN
+from probe.core.edges import Author, spoken
 from probe.core.gate import verdict_of_all
-from probe.core.suspects import NOTHING_KNOWN, distance, sentence
+from probe.core.suspects import distance, sentence, unexplained
 from probe.core.verdicts import FAILING, UNDECIDED, Verdict
 
 Json = dict[str, Any]
@@ -71,6 +72,8 @@ def service(out: Console, document: Json, now: datetime, *, wide: bool = False) 
         rows = [_cells(row, marks) for row in path(port, len(document["sources"]), short)]
         out.print(grid(COLUMNS, rows, out.width, headed=False))
     _pods(out, document)
+    warned = (warning(each, now) for each in document.get("warnings", ()))
+    _labelled(out, "warning", warned)
     _advice(out, document)
     _changes(out, document, now)
 
@@ -106,7 +109,9 @@ def _incident(incident: Json, now: datetime, short: Called) -> Text:
 def _explained(incident: Json) -> str:
     """The change that explains it and how long before it that was, or that none is known."""
     if (found := incident["change"]) is None:
-        return NOTHING_KNOWN
+        written = incident.get("last_write")
+        author = written and Author(written["by"], written["time"])
+        return unexplained(incident.get("watched_seconds"), author)
     by, managed = found["by"] or "", found["managed"] or ""
     told = found["kind"], found["object"], by, managed, found["detail"]
     return sentence(*told, incident["seconds_before"])
@@ -168,7 +173,8 @@ def _dialed(document: Json, short: Called) -> str:
         where = "from here"
     else:
         where = f"from node {nodes[0]}" if len(nodes) == 1 else f"from nodes {names(nodes)}"
-    skipped = f"; not dialed: {_listed(document['skipped'])}" if document.get("skipped") else ""
+    left_out = map(spoken, document.get("skipped", ()))
+    skipped = f"; not dialed: {_listed(left_out)}" if document.get("skipped") else ""
     return f"{document['dialed']} of {document['expected']} edges dialed {where}{skipped}"
 
 
@@ -210,6 +216,13 @@ def _listed(words: Iterable[object]) -> str:
     return ", ".join(map(str, words))
 
 
+def warning(told: Json, now: datetime) -> Text:
+    """`Deployment shop/web: container web: env UPSTREAM_ADDR=0:80: ... (by kubectl-set, 3 d ago)`:
+    something that is wrong and that no dial of the Service's meets."""
+    by = f" (by {told['by']}, {age(told['time'], now)} ago)" if told["by"] else ""
+    return Text(f"{told['object']}: {told['detail']}{by}", "yellow")
+
+
 def _advice(out: Console, document: Json) -> None:
     for count, line in enumerate(document["advice"]):
         if not count:
@@ -224,7 +237,9 @@ def _advice(out: Console, document: Json) -> None:
 
 
 def _changes(out: Console, document: Json, now: datetime) -> None:
-    changes, blamed = document["changes"], document.get("change")
+    warned = [(each["object"], each["detail"]) for each in document.get("warnings", ())]
+    changes = [c for c in document["changes"] if (c["object"], c["detail"]) not in warned]
+    blamed = document.get("change")
     if Verdict(document["verdict"]) is Verdict.HEALTHY:
         told = (c for c in changes if c["kind"] != "endpoint" and UNSEEN not in c["detail"])
         changes = list(islice(told, 1))

@@ -48,7 +48,7 @@ class Showing:
                         out.print("\n")
                     screen.service(out, document, now, wide=wide)
             elif answer.documents:
-                overview(out, answer.documents, len(answer.silent))
+                overview(out, answer.documents, now, len(answer.silent))
             if answer.history is not None:
                 screen.history(out, answer.history, now)
         # Of what this output cannot show nothing may hang.

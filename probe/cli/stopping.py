@@ -16,10 +16,12 @@ def stop_event() -> asyncio.Event:
     return stop
 
 
-async def until_stopped(work: Coroutine[Any, Any, Value]) -> Value | None:
+async def until_stopped(
+    work: Coroutine[Any, Any, Value], stop: asyncio.Event | None = None
+) -> Value | None:
     """What the work returns, or None if it was stopped; it is over then. Raises what it raises."""
     working = asyncio.create_task(work)
-    stopping = asyncio.create_task(stop_event().wait())
+    stopping = asyncio.create_task((stop or stop_event()).wait())
     try:
         await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
         return working.result() if working.done() else None

@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from probe.cli.failing import UNREAD
 from probe.cli.grid import Column, grid
 from probe.cli.path import note, took
 from probe.core.results import FAILURES, Outcome, Result
@@ -33,12 +34,21 @@ COLUMNS = (
 _STATE_STYLES = {"up": "green", "down": "bold red", "failing": "yellow"}
 
 
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """A reader that has left is told by the same code everywhere; rich's own is 1."""
+        try:
+            super().on_broken_pipe()
+        except SystemExit:
+            sys.exit(UNREAD)
+
+
 def console(*, stderr: bool = False) -> Console:
     """A console that keeps its lines whole when piped, and takes what it is told as it is: rich
     would read the address in `[fd00::1]:80` as markup."""
     stream = sys.stderr if stderr else sys.stdout
     width = None if stream.isatty() else WIDE
-    return Console(file=stream, width=width, highlight=False, emoji=False, markup=False)
+    return _Console(file=stream, width=width, highlight=False, emoji=False, markup=False)
 
 
 def sentence(out: Console, text: Text) -> None:

@@ -19,11 +19,12 @@ from probe.cli.cluster_options import (
     Namespace,
     Vantage,
     check_vantage,
-    duration,
     settings_of,
 )
+from probe.cli.durations import duration
 from probe.cli.explained import explained
 from probe.cli.failing import USAGE, fail, printing
+from probe.cli.progress import Progress
 from probe.cli.stopping import until_stopped
 from probe.cli.watch_result import Result
 from probe.cli.watch_view import Lines, Live, heard
@@ -70,7 +71,10 @@ def command(
     ] = 0,
     timeout: Annotated[
         str,
-        typer.Option(metavar="DURATION", help="For how long to wait until a rollout is seen."),
+        typer.Option(
+            metavar="DURATION",
+            help="For how long to wait until a rollout is seen, such as 90s or 5m.",
+        ),
     ] = "10m",
     interval: Annotated[
         float | None,
@@ -134,7 +138,11 @@ async def _watch(settings: Settings, asked: _Asked, view: Lines | Live) -> Resul
     """What was seen, to the end or until somebody stopped it."""
     agent = f"edgeprobe/{__version__} (watch)"
     connection = await connect(
-        settings.kubeconfig, settings.context, user_agent=agent, limits=PATIENCE
+        settings.kubeconfig,
+        settings.context,
+        user_agent=agent,
+        limits=PATIENCE,
+        terminal=sys.stderr.isatty(),
     )
     subject = Subject(asked.kind, asked.namespace or connection.namespace, asked.name)
     result = Result(subject)
@@ -149,10 +157,12 @@ async def _fill(
     result: Result, connection: Connection, settings: Settings, asked: _Asked, view: Lines | Live
 ) -> None:
     """Watches; what is seen is in the result at any time."""
-    found, services = await find(connection, result.subject)
-    vantage = asked.vantage
-    if vantage is None:
-        vantage = HERE if await reach_pods(connection, settings) else NODES
+    with Progress() as tell:
+        tell(f"asking the API server at {connection.server}")
+        found, services = await find(connection, result.subject)
+        vantage = asked.vantage
+        if vantage is None:
+            vantage = HERE if await reach_pods(connection, settings) else NODES
     witness: Witness
     if vantage == HERE:
         witness = Here(connection, settings, result.subject, services)

@@ -7,7 +7,7 @@ import sys
 from datetime import UTC, datetime
 from typing import Never
 
-from probe.check import NotFound
+from probe.absent import NotFound
 from probe.cli.asking import Answer, Question, ask
 from probe.cli.failing import printing
 from probe.cli.output import CheckOutput

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from probe.core.changes import ChangeKind
 from probe.core.verdicts import FAILING, Verdict
 from probe.demo.daemon import PACE, Watched
 from probe.demo.manifests import NAMESPACE as OURS
@@ -203,17 +204,24 @@ class Player:
         items = {f"{_name(s, p)} {p['verdict']}": (s, p) for s, p in _failing_ports(self._scene)}
         for (where, source), count in self._invalid.items():
             if count and source not in ("endpointslice", "service"):
-                items[f"Namespace {where} invalid_target in {source}"] = ({}, {})
+                item = f"Namespace {where} invalid_target in {source}"
+                items[item] = {}, {"summary": self._told_to(where)}
         for item, (held, port) in items.items():
             if item in score.injected:
                 if item not in score.found:
                     score.found.append(item)
                     self._tell("found", item)
                 score.advice[item] = held.get("advice", [])
-                score.summaries[item] = port.get("summary", "a workload was told this address")
+                score.summaries[item] = port["summary"]
             elif item not in score.false:
                 score.false.append(item)
                 self._tell("false", item)
+
+    def _told_to(self, where: str) -> str:
+        """Which workload of that namespace was told which address."""
+        told = (c for c in self._scene.changes if c["kind"] == ChangeKind.INVALID_TARGET)
+        said = (f"{c['object']}: {c['detail']}" for c in told if f" {where}/" in c["object"])
+        return next(said, "a workload was told this address")
 
     def _tell_news(self) -> None:
         for held in self._scene.services:

@@ -138,6 +138,8 @@ async def _invalid_heal(cluster: Cluster, options: Options) -> None:
     cluster.apply(deployment("legacy", drain=DRAIN), manager=KUBECTL)
     cluster.store.delete("endpointslices", NAMESPACE, "external-db-manual")
     cluster.store.delete("services", NAMESPACE, "external-db")
+    # Its pods roll back: the next scenario may have the proxy late, which would be a drain race.
+    await cluster.settled(within=60)
 
 
 def _all_pods(cluster: Cluster, app: str, behaviour: str) -> None:

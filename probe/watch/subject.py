@@ -4,7 +4,8 @@ import re
 from dataclasses import dataclass
 from functools import partial
 
-from probe.check import NotFound, Selection, chosen_services
+from probe.absent import NotFound, missing
+from probe.check import Selection, chosen_services
 from probe.core import kube, wire
 from probe.core.edges import Service
 from probe.core.progress import Progress, progress
@@ -54,7 +55,8 @@ def parse(text: str) -> tuple[str, str]:
     short, slash, name = text.partition("/")
     kind = SHORT.get(short.lower().partition(".")[0])
     if not slash:
-        raise BadName(f"{text!r}: write KIND/NAME, such as deployment/{text or 'web'}")
+        example = "web" if kind or not text else text
+        raise BadName(f"{text!r}: write KIND/NAME, such as deployment/{example}")
     if kind is None:
         raise BadName(f"{text!r}: {short!r} does not roll; deployment, statefulset, daemonset do")
     if not NAME.fullmatch(name):
@@ -77,10 +79,8 @@ async def find(connection: Connection, subject: Subject) -> tuple[Progress, tupl
     """
     found = await look(connection, subject)
     if found is None:
-        raise NotFound(
-            f'{subject.kind} "{subject.name}" not found in namespace "{subject.namespace}": '
-            "-n names another one"
-        )
+        resource, (namespace, name) = RESOURCES[subject.kind], (subject.namespace, subject.name)
+        raise await missing(connection, resource, subject.kind, namespace, name)
     services = await chosen_services(connection, Selection(subject.namespace))
     behind = [s for s in services if selects(s, found.workload)]
     names = tuple(sorted(s.name for s in behind if _dialed(s)))
@@ -91,7 +91,8 @@ async def find(connection: Connection, subject: Subject) -> tuple[Progress, tupl
 
 def _dialed(service: Service) -> bool:
     tcp = any(port.protocol == "TCP" for port in service.ports)
-    return bool(service.cluster_ips) and tcp and not service.opted_out
+    left_alone = service.opted_out or service.other_proxy
+    return bool(service.cluster_ips) and tcp and not left_alone
 
 
 def _nothing(subject: Subject, found: Progress, behind: list[Service]) -> str:

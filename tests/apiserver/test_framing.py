@@ -5,7 +5,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from probe.apiserver.decoding import Page
@@ -24,7 +24,6 @@ def chunks(body: bytes, cuts: list[int]) -> list[bytes]:
     return [body[a:b] for a, b in pairwise([0, *sorted(cuts), len(body)]) if a <= b]
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow])  # on a busy machine
 @given(st.lists(OBJECTS, max_size=5), CUTS, st.booleans(), st.sampled_from([None, 2]))
 def test_items_come_out_whole_whatever_the_chunks(
     objects: list[Any], cuts: list[int], items_first: bool, indent: int | None

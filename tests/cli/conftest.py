@@ -38,10 +38,10 @@ def holding(folder: Path, scenario: str = "port-mismatch", *more: str) -> Iterat
             process.wait()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def held(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The kubeconfig of a cluster that `probe demo --hold port-mismatch` keeps standing, for tests
-    that only look."""
+    that only look; not for daemons, which are told to all who look."""
     with holding(tmp_path_factory.mktemp("held")) as path:
         yield path
 

@@ -8,20 +8,24 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from probe.cli.commands import app
+from tests.ports import reserved
 
-UNSPECIFIED = "is the unspecified address and would dial the prober itself"
+UNSPECIFIED = "is the unspecified address and would dial the caller itself"
 MULTICAST = "is a multicast or broadcast address and has no TCP"
 LINK_LOCAL = "is link-local and means another host on every node"
 
 INVALID = {
     "0:80": UNSPECIFIED,
     "00:80": UNSPECIFIED,
+    "010:80": UNSPECIFIED,
+    "010.0.0.1:80": "010.0.0.1 is 8.0.0.1 in octal and 10.0.0.1 in decimal: write the one meant",
     "0x0:80": UNSPECIFIED,
     "0.0:80": UNSPECIFIED,
     "0.0.0.0:80": UNSPECIFIED,
     "[::]:80": UNSPECIFIED,
     "[::ffff:0.0.0.0]:80": UNSPECIFIED,
     ":80": "has no host",
+    "*:80": "has no host: it means every address of the dialer itself",
     "": "has no host",
     "10.0.0.1": "has no port",
     "10.0.0.1:": "has no port",
@@ -79,9 +83,10 @@ def at(server: socket.socket) -> str:
     return f"127.0.0.1:{server.getsockname()[1]}"
 
 
-def refusing() -> str:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return at(server)
+@pytest.fixture
+def refusing() -> Iterator[str]:
+    with reserved() as port:
+        yield f"127.0.0.1:{port}"
 
 
 def came(server: socket.socket) -> bool:
@@ -200,6 +205,30 @@ def test_a_number_is_the_address_that_inet_aton_makes_of_it(listening: socket.so
     assert [r["address"] for r in json.loads(found.stdout)["results"]] == ["127.0.0.1", "127.0.0.1"]
 
 
+@pytest.mark.parametrize("timeout", ["2s", "0.5", "1m"])
+def test_the_timeout_is_a_duration_or_a_number_of_seconds(
+    timeout: str, listening: socket.socket
+) -> None:
+    assert addr(at(listening), "--timeout", timeout).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("timeout", "said"),
+    [
+        ("0", "--timeout '0' is not in the range of 0.1 to 60 seconds"),
+        ("2m", "--timeout '2m' is not in the range of 0.1 to 60 seconds"),
+        ("-1", "--timeout '-1': write a duration such as 90s"),
+        ("soon", "--timeout 'soon': write a duration such as 90s"),
+    ],
+)
+def test_another_timeout_is_refused(timeout: str, said: str, listening: socket.socket) -> None:
+    found = addr(at(listening), "--timeout", timeout)
+
+    assert (found.exit_code, found.stdout) == (2, "")
+    assert found.stderr.startswith(f"probe: {said}")
+    assert not came(listening)
+
+
 def test_a_name_is_resolved_and_each_of_its_addresses_is_dialed(listening: socket.socket) -> None:
     found = addr(f"localhost:{listening.getsockname()[1]}", "-o", "json")
 
@@ -219,8 +248,8 @@ def test_ipv6_is_dialed_in_brackets() -> None:
     assert "[::1]:" in found.stdout
 
 
-def test_one_failure_among_successes_is_a_failure(listening: socket.socket) -> None:
-    found = addr(at(listening), refusing(), "-o", "json")
+def test_one_failure_among_successes_is_a_failure(listening: socket.socket, refusing: str) -> None:
+    found = addr(at(listening), refusing, "-o", "json")
 
     assert found.exit_code == 1
     assert [r["result"] for r in json.loads(found.stdout)["results"]] == ["connected", "refused"]
@@ -234,8 +263,8 @@ def test_silence_is_a_timeout_and_a_failure(silent: str) -> None:
     assert "no answer within 0.5 s" in found.stdout
 
 
-def test_the_table_is_aligned_and_whole_when_piped(listening: socket.socket) -> None:
-    found = addr(at(listening), refusing())
+def test_the_table_is_aligned_and_whole_when_piped(listening: socket.socket, refusing: str) -> None:
+    found = addr(at(listening), refusing)
 
     lines = [line.rstrip() for line in found.stdout.splitlines()]
     assert lines[0].split() == ["ADDRESS", "RESULT", "RTT", "DETAIL"]

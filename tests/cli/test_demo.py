@@ -3,9 +3,11 @@
 import asyncio
 import json
 import signal
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 from typer.testing import CliRunner
 
 from probe.cli import demo
@@ -13,7 +15,18 @@ from probe.cli.commands import app
 from probe.cli.output import Output
 from probe.demo import play
 from probe.demo.scenarios import SCENARIOS, Options, Scenario
-from tests.running import KUBECTL, Daemon, daemon, kubectl, probe, quiet, running, shell, until
+from tests.running import (
+    KUBECTL,
+    Daemon,
+    Ended,
+    daemon,
+    kubectl,
+    probe,
+    quiet,
+    running,
+    shell,
+    until,
+)
 
 HELD = {
     "port-mismatch": ("port_mismatch", 1),
@@ -44,7 +57,7 @@ async def test_the_tour_finds_every_incident() -> None:
 
 @pytest.mark.slow
 async def test_with_a_drain_longer_than_the_lag_nothing_fails() -> None:
-    found = await probe("demo", "rolling-update", "--drain", "3", "-o", "json")
+    found = await probe("demo", "rolling-update", "--drain", "3", "-o", "json", seconds=240)
 
     assert found.code == 0, found.err
     (score,) = found.document["scenarios"]
@@ -94,24 +107,56 @@ async def test_what_is_not_found_is_missed_and_the_exit_code_says_so(
     assert score["false"] == ["Service demo-app/cart:8080 no_endpoints"]
 
 
+@dataclass
+class Held:
+    """What a check found in a held scenario, the rights of its kubeconfig, and how it ended."""
+
+    found: Ended
+    mode: int
+    code: int
+    seconds: float
+    lines: list[str]
+    left: bool
+
+
+async def hold(name: str, path: Path) -> Held:
+    async with running("demo", "--hold", name, "--write-kubeconfig", str(path)) as command:
+        await until(lambda: path.exists() or command.process.returncode is not None)
+        mode = rights(path)
+        arguments = ("-n", "demo-app", "--kubeconfig", str(path), "--timeout", "1", "-o", "json")
+        found = await probe("check", "all", *arguments)
+        code, seconds = await command.stop(signal.SIGTERM if "port" in name else signal.SIGINT)
+    return Held(found, mode, code, seconds, command.lines, exists(path))
+
+
+def rights(path: Path) -> int:
+    return path.stat().st_mode & 0o777
+
+
+def exists(path: Path) -> bool:
+    return path.exists()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def held_each(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Held]:
+    """All of them, side by side."""
+    folder = tmp_path_factory.mktemp("held")
+    found = await asyncio.gather(*(hold(name, folder / name) for name in HELD))
+    return dict(zip(HELD, found, strict=True))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", HELD)
 async def test_a_held_scenario_stands_for_others_until_it_is_ended(
-    name: str, tmp_path: Path
+    name: str, held_each: dict[str, Held]
 ) -> None:
-    path = tmp_path / "kubeconfig"
-    flags = ("--hold", name, "--write-kubeconfig", str(path))
-    async with running("demo", *flags) as command:
-        await until(lambda: path.exists() or command.process.returncode is not None)
-        assert path.stat().st_mode & 0o777 == 0o600
-        arguments = ("-n", "demo-app", "--kubeconfig", str(path), "--timeout", "1", "-o", "json")
-        found = await probe("check", "all", *arguments)
-        assert (found.document["verdict"], found.code) == HELD[name]
+    held = held_each[name]
 
-        code, seconds = await command.stop(signal.SIGTERM if "port" in name else signal.SIGINT)
-    assert (code, path.exists()) == (0, False)
-    assert seconds < 20
-    assert [line.partition(":")[0] for line in command.lines] == [f"holding {name}"]
+    assert held.mode == 0o600
+    assert (held.found.document["verdict"], held.found.code) == HELD[name]
+    assert (held.code, held.left) == (0, False)
+    assert held.seconds < 20
+    assert [line.partition(":")[0] for line in held.lines] == [f"holding {name}"]
 
 
 @pytest.mark.slow

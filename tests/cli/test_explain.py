@@ -4,7 +4,7 @@ import pytest
 
 from probe.core.explanations import markdown
 from probe.core.verdicts import Verdict
-from tests.running import probe
+from tests.running import probe, shell
 
 
 async def test_all_verdicts_are_told_in_their_order() -> None:
@@ -17,7 +17,16 @@ async def test_all_verdicts_are_told_in_their_order() -> None:
     assert ["port_mismatch", "1", "every"] in [row[:3] for row in rows]
 
 
-@pytest.mark.parametrize("name", ["port_mismatch", "port-mismatch", "PORT_MISMATCH"])
+@pytest.mark.parametrize("arguments", ["", "node_path", "-o json"])
+async def test_a_reader_that_leaves_is_told_as_everywhere(arguments: str) -> None:
+    left = await shell(f"{{ probe explain {arguments}; echo $? >&2; }} | true")
+
+    assert (left.out, left.err) == ("", "141\n")
+
+
+@pytest.mark.parametrize(
+    "name", ["port_mismatch", "port-mismatch", "PORT_MISMATCH", "EdgeprobePortMismatch"]
+)
 async def test_one_verdict_is_told_with_causes_and_the_next_step(name: str) -> None:
     found = await probe("explain", name)
 
@@ -63,6 +72,11 @@ async def test_markdown_is_the_readme_s_table() -> None:
     ("arguments", "said"),
     [
         (("nonsense",), "probe: there is no verdict 'nonsense': one of probe_fault, unknown, "),
+        (
+            ("timeout",),
+            "probe: timeout is what one dial met; a verdict is what all of them mean: one",
+        ),
+        (("EdgeprobeProberAbsent",), "probe: there is no verdict 'EdgeprobeProberAbsent': one of "),
         (("denied", "-o", "markdown"), "leave the VERDICT out"),
         (("-o", "xml"), "'xml' is not one of 'table', 'json', 'markdown'"),
     ],

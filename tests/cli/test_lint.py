@@ -1,10 +1,13 @@
 """`probe lint` as a user runs it: files and pipes in, findings and exit codes out."""
 
+import asyncio
 import json
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from probe.cli.commands import app
 from tests.lint.texts import INCIDENT
 from tests.running import probe, shell
 
@@ -164,6 +167,7 @@ async def test_with_another_output_the_diff_goes_to_stderr(incident: Path) -> No
         (("--fix", "--live"), "--fix rewrites files"),
         (("-n", "x", "a.yaml"), "give --live too"),
         (("-A", "a.yaml"), "give --live too"),
+        (("--live", "-n", ""), "-n is empty: write a namespace"),
         (("--live", "-n", "x", "-A"), "-n and -A exclude each other"),
         (("-", "-"), "standard input can be read once"),
         (("--baseline", "none.json", "/dev/null"), "none.json: No such file or directory"),
@@ -171,12 +175,12 @@ async def test_with_another_output_the_diff_goes_to_stderr(incident: Path) -> No
         (("--live", "--kubeconfig", "/none"), "kubeconfig /none does not exist"),
     ],
 )
-async def test_wrong_usage_is_told_in_a_sentence(arguments: tuple[str, ...], said: str) -> None:
-    found = await probe("lint", *arguments)
+def test_wrong_usage_is_told_in_a_sentence(arguments: tuple[str, ...], said: str) -> None:
+    found = CliRunner().invoke(app, ["lint", *arguments])
 
-    assert (found.code, found.out) == (2, "")
-    assert said in found.err
-    assert len(found.err.splitlines()) == 1
+    assert (found.exit_code, found.stdout) == (2, "")
+    assert said in found.stderr
+    assert len(found.stderr.splitlines()) == 1
 
 
 async def test_a_baseline_that_cannot_be_written_is_told(incident: Path) -> None:
@@ -202,8 +206,11 @@ async def test_names_and_texts_that_are_no_utf_8_are_told_all_the_same(tmp_path:
     strange = tmp_path / "b\udcff.yaml"
     strange.write_text("a: [")
 
-    for output in ("text", "json", "sarif", "junit", "github"):
-        found = await probe("lint", str(path), str(strange), "-o", output, PYTHONUTF8="1")
+    files = (str(path), str(strange))
+    outputs = ("text", "json", "sarif", "junit", "github")
+    for found in await asyncio.gather(
+        *(probe("lint", *files, "-o", output, PYTHONUTF8="1") for output in outputs)
+    ):
         assert found.code == 1
         assert "byte 0xFF is no UTF-8" in found.out
         assert found.err == ""

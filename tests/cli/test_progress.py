@@ -1,5 +1,6 @@
 """Progress is for somebody who looks and waits, and leaves nothing behind."""
 
+import asyncio
 import io
 import os
 import termios
@@ -29,18 +30,27 @@ def seen(master: int) -> str:
         return ""
 
 
-def test_a_terminal_sees_one_line_that_is_gone_at_the_end() -> None:
+async def test_a_terminal_sees_one_line_that_is_gone_at_the_end() -> None:
     with terminal() as (stream, master), Progress(stream) as tell:
         tell("too soon")
+        tell("listing Services")
         assert seen(master) == ""
-        time.sleep(PATIENCE)
-        tell("listing Services")
+        await asyncio.sleep(PATIENCE)
         assert seen(master) == "\r\x1b[Kprobe: listing Services ..."
-        time.sleep(PAUSE)
         tell("listing Services")
+        await asyncio.sleep(PAUSE)
         assert seen(master) == ""
         tell.clear()
         assert seen(master) == "\r\x1b[K"
+
+
+async def test_what_is_over_says_nothing_any_more() -> None:
+    with terminal() as (stream, master):
+        with Progress(stream) as tell:
+            tell("listing Services")
+        await asyncio.sleep(PATIENCE)
+
+        assert seen(master) == ""
 
 
 def test_a_line_is_never_wider_than_the_terminal() -> None:

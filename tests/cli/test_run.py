@@ -5,6 +5,7 @@ import errno
 import re
 import signal
 import socket
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from typer.testing import CliRunner
 from probe.cli import run
 from probe.cli.commands import app
 from probe.settings import Settings
+from tests.cli.conftest import holding
 from tests.running import (
     KUBECTL,
     Daemon,
@@ -93,6 +95,13 @@ def test_the_help_lists_every_setting_with_its_variable() -> None:
         w for w in words if w.startswith("--")
     }
     assert {f"PROBE_{n.upper()}" for n in names} <= words
+
+
+@pytest.fixture(scope="module")
+def held(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """One for the daemons alone."""
+    with holding(tmp_path_factory.mktemp("held")) as path:
+        yield path
 
 
 @pytest.mark.slow

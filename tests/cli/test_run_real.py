@@ -8,13 +8,14 @@ kernel reaches over loopback all the same.
 
 import json
 import socket
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 
-from tests.cluster.apiserver import real_cluster
+from tests.cluster.apiserver import Cluster, real_cluster
 from tests.running import KUBECTL, Daemon, daemon, kubectl, probe, until
 
 pytestmark = [
@@ -25,6 +26,12 @@ pytestmark = [
 
 FLAGS = ("--namespaces", "demo-app", "--settle", "0")
 QUICK = ("--interval", "0.5", "--timeout", "1")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def cluster() -> AsyncIterator[Cluster]:
+    async with real_cluster() as cluster:
+        yield cluster
 
 
 @pytest.fixture
@@ -77,13 +84,10 @@ async def is_so(watching: Daemon, verdict: str) -> bool:
 
 
 async def test_a_service_on_a_real_api_server_is_found_dialed_and_followed(
-    listening: tuple[str, int], tmp_path: Path
+    cluster: Cluster, listening: tuple[str, int], tmp_path: Path
 ) -> None:
     (tmp_path / "all.json").write_text(json.dumps(manifests(*listening)))
-    async with (
-        real_cluster() as cluster,
-        daemon(cluster.kubeconfig, *FLAGS, *QUICK) as watching,
-    ):
+    async with daemon(cluster.kubeconfig, *FLAGS, *QUICK) as watching:
         config = cluster.kubeconfig
         await kubectl(config, "apply", "-f", str(tmp_path / "all.json"))
         await until(lambda: is_so(watching, "healthy"))
@@ -117,11 +121,10 @@ async def _gone(watching: Daemon) -> bool:
     return (await watching.get("/api/v1/services/demo-app/web"))[0] == 404
 
 
-async def test_without_the_right_to_list_the_daemon_names_verb_and_resource() -> None:
-    async with (
-        real_cluster() as cluster,
-        daemon(cluster.write_kubeconfig("nobody"), *FLAGS, *QUICK) as watching,
-    ):
+async def test_without_the_right_to_list_the_daemon_names_verb_and_resource(
+    cluster: Cluster,
+) -> None:
+    async with daemon(cluster.write_kubeconfig("nobody"), *FLAGS, *QUICK) as watching:
 
         async def told() -> str | None:
             status, text = await watching.get("/readyz")

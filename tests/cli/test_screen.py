@@ -206,11 +206,11 @@ def test_the_change_that_explains_the_failure_stands_first_and_says_how_long_bef
     late = shown({**failing, "change": node, "seconds_before": -45.0})
 
     assert [line[13:] for line in near if " ago" in line] == [
-        "59 min ago, 4 s before it failed: Service a/b: rollout",
+        "59 min ago, 4 s before it first failed: Service a/b: rollout",
         "60 min ago: Service a/b: service_edit",
     ]
     assert [line[13:] for line in late if " ago" in line] == [
-        "60 min ago, heard 45 s after it failed: Node node-2: node",
+        "60 min ago, heard 45 s after it first failed: Node node-2: node",
         "60 min ago: Service a/b: service_edit",
         "60 min ago: Service a/b: rollout",
     ]
@@ -240,6 +240,28 @@ def test_a_last_write_of_a_healthy_service_whose_old_values_nobody_saw_is_no_new
 
     assert not any(" ago" in line for line in healthy)
     assert any("last written with ports 80" in line for line in failing)
+
+
+TOLD = {
+    "object": "Deployment demo-app/legacy",
+    "detail": "container legacy: env UPSTREAM_ADDR=0:80: name the address that is meant",
+}
+
+
+def test_each_warning_of_a_healthy_service_has_its_line_and_is_no_change_besides() -> None:
+    author = {"by": "kubectl-set", "time": "2026-11-21T09:00:00Z"}
+    changes = [change("rollout"), {**change("invalid_target"), **TOLD}]
+    other = {**TOLD, "detail": "argument http://0:81", "by": None, "time": None}
+
+    lines = shown(
+        document(port(), warnings=[{**TOLD, **author}, other], changes=changes[::-1]), width=160
+    )
+
+    assert [line for line in lines if "legacy" in line] == [
+        f"  warning    {TOLD['object']}: {TOLD['detail']} (by kubectl-set, 60 min ago)",
+        "             Deployment demo-app/legacy: argument http://0:81",
+    ]
+    assert "  changed    60 min ago: Service a/b: rollout" in lines
 
 
 @pytest.mark.parametrize(
@@ -294,11 +316,22 @@ def test_history_tells_incidents_and_changes_of_the_daemons() -> None:
     assert lines == [
         "the daemons on node-a remember:",
         "10 min ago, still open, seen from node-a: port_mismatch: targetPort 8081 is refused; "
-        "after service_edit, 4 s before it failed: service_edit",
+        "after service_edit, 4 s before it first failed: service_edit",
         "10 min ago, for 60 s, 7 Services, seen from node-a: port_mismatch: "
         "targetPort 8081 is refused; no known change of the ten minutes before explains it",
         "60 min ago: Service a/b: service_edit",
     ]
+
+
+def test_who_watched_too_short_to_know_of_a_change_says_so() -> None:
+    written = {"by": "ada", "time": "2026-11-21T09:48:00Z"}
+
+    (_, line) = history(incidents=[incident(watched_seconds=3.0, last_write=written)])
+
+    assert line.endswith(
+        "; no change seen since probe started, 3 s before it first failed, explains it; "
+        "the Service was last written by ada at 2026-11-21T09:48:00Z"
+    )
 
 
 def test_history_of_nothing_says_so_and_of_much_how_much_more() -> None:

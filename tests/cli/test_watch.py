@@ -94,7 +94,7 @@ async def test_rollouts_end_with_what_they_cost_as_text_json_and_junit(
 
 
 async def test_without_a_rollout_there_is_nothing_to_tell(late: Path) -> None:
-    found = await watch(late, "deploy/web", "--timeout", "1s", "-o", "json")
+    found = await watch(late, "deploy/web", "--timeout", "1", "-o", "json")
 
     assert found.code == 3
     assert found.document["workload"] == "Deployment demo-app/web"

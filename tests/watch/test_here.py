@@ -1,5 +1,6 @@
 """A rollout met from here, on the embedded cluster."""
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -70,11 +71,11 @@ async def test_one_that_runs_when_the_watch_begins_is_its_rollout(tmp_path: Path
 
 
 async def test_an_api_server_that_does_not_tell_ends_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sockets: ExitStack
 ) -> None:
     monkeypatch.setattr(here, "KNOWN_SECONDS", 0.2)
     async with standing(*WEB) as cluster, connected(cluster, tmp_path) as connection:
-        await stop_api(cluster)
+        await stop_api(cluster, sockets)
         met = Here(connection, load(SETTINGS), SUBJECT, ("web",))
         with pytest.raises(Unreachable, match="are not listed yet"):
             async with met.working():

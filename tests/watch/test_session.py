@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -80,14 +80,15 @@ async def watched(
             course.record, course.ended = record(ended=True), 0.0
         seen = Seen()
         scene = Scene(WEB, ("web",), "dialing from here", course)
-        if away:
-            await stop_api(cluster)
-        ended = await watch(connection, scene, teller or Teller(), seen, order)
+        with ExitStack() as sockets:
+            if away:
+                await stop_api(cluster, sockets)
+            ended = await watch(connection, scene, teller or Teller(), seen, order)
         return ended, seen
 
 
 async def test_without_a_rollout_it_is_over_when_patience_is(tmp_path: Path) -> None:
-    ended, seen = await watched(tmp_path, Order((), 0.5))
+    ended, seen = await watched(tmp_path, Order((), 1.0))
 
     assert ended == (Ending.NOT_SEEN, None)
     assert seen.scene is not None
@@ -115,7 +116,7 @@ async def test_a_command_that_fails_and_begins_nothing_ends_it(tmp_path: Path) -
 async def test_a_command_that_fails_is_told_of_when_patience_is_over_as_well(
     tmp_path: Path,
 ) -> None:
-    order = Order(("sh", "-c", "exit 4"), 1.0)
+    order = Order(("sh", "-c", "exit 4"), 2.0)
 
     assert (await watched(tmp_path, order))[0] == (Ending.COMMAND_FAILED, 4)
 

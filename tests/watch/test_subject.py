@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from probe.check import NotFound
+from probe.absent import NotFound
 from probe.demo.manifests import deployment, service
 from probe.reflector import Connection
 from probe.sandbox.cluster import Cluster
@@ -38,6 +38,7 @@ def test_it_is_named_as_kubectl_takes_it(text: str, kind: str) -> None:
     ("text", "said"),
     [
         ("web", "write KIND/NAME, such as deployment/web"),
+        ("deployment", "write KIND/NAME, such as deployment/web"),
         ("", "such as deployment/web"),
         ("pod/web", "'pod' does not roll; deployment, statefulset, daemonset do"),
         ("deploy/", "'' can be no name of a Deployment"),
@@ -76,6 +77,8 @@ async def test_what_is_not_there_is_not_found(held: tuple[Cluster, Connection]) 
     with pytest.raises(NotFound, match='Deployment "gone" not found in namespace "demo-app"'):
         await find(held[1], gone)
     assert await look(held[1], gone) is None
+    with pytest.raises(NotFound, match=r"it is in demo-app: add -n demo-app$"):
+        await find(held[1], Subject("Deployment", "default", "web"))
 
 
 async def test_without_a_service_in_front_it_says_how_to_make_one(
@@ -86,12 +89,22 @@ async def test_without_a_service_in_front_it_says_how_to_make_one(
         await find(held[1], WEB)
 
 
-async def test_a_headless_service_is_no_way_to_dial(
-    held: tuple[Cluster, Connection],
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"spec": {"clusterIP": "None"}},
+        {"metadata": {"annotations": {"edgeprobe.dev/probe": "false"}}},
+        {"metadata": {"labels": {"service.kubernetes.io/service-proxy-name": "other"}}},
+    ],
+    ids=["headless", "opted out", "another proxy's"],
+)
+async def test_a_service_that_is_not_dialed_is_no_way_to_dial(
+    held: tuple[Cluster, Connection], how: dict[str, dict[str, Any]]
 ) -> None:
     cluster, connection = held
-    headless: dict[str, Any] = service("web")
-    headless["spec"]["clusterIP"] = "None"
-    cluster.apply(headless)
+    left: dict[str, Any] = service("web")
+    for part, fields in how.items():
+        left[part] |= fields
+    cluster.apply(left)
     with pytest.raises(NothingInFront, match=r"has a ClusterIP .* \(there is web\)"):
         await find(connection, WEB)
