@@ -1,4 +1,4 @@
-"""What holds for all tests: no stray event loop, and no silent skip where CI says so."""
+"""What holds for all tests: no stray event loop, no silent skip where CI says so, no chance."""
 
 import asyncio
 import os
@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 import pytest
+from hypothesis import HealthCheck, settings
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
@@ -22,6 +23,18 @@ asyncio.set_event_loop(None)
 # Who is started in the background of a shell has Ctrl-C ignored, and so have the commands that the
 # tests start, and then send it to.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+RANDOM = "PROBE_TESTS_RANDOM"
+"""Set by whoever looks for what nobody has thought of: hypothesis tries other examples in each run
+then. Else a run finds what the run before it has found, and a busy machine changes nothing."""
+
+settings.register_profile(
+    "all",
+    deadline=None,
+    derandomize=RANDOM not in os.environ,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("all")
 
 STRICT = "PROBE_TESTS_NO_SKIP"
 """Set by .ci/run, which installs what the optional tests need: there a skip is a failure."""

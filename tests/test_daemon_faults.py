@@ -1,5 +1,6 @@
 """`probe run` when what it lacks is its own: no descriptor for a dial."""
 
+import asyncio
 import os
 import resource
 from pathlib import Path
@@ -35,7 +36,7 @@ async def test_34_without_descriptors_no_edge_is_down_and_the_verdict_says_whose
                     return total(await response.text(), f"edgeprobe_{name}", labels)
 
             await until(lambda: value("verdict", service="web", verdict="healthy"))
-            scarce, limits = _without_descriptors(found)
+            scarce, limits = await _without_descriptors(found)
             try:
                 await until(lambda: value("verdict", service="web", verdict="probe_fault"))
                 faults = await value("dials_total", result="local_fault")
@@ -57,10 +58,15 @@ async def test_34_without_descriptors_no_edge_is_down_and_the_verdict_says_whose
     assert {verdict for _, verdict in turns} <= {"healthy", "unknown", "probe_fault"}
 
 
-def _without_descriptors(found: Daemon) -> tuple[int, tuple[int, int]]:
-    """Lets the daemon open no more than it has open; its process, and what it was allowed."""
+async def _without_descriptors(found: Daemon) -> tuple[int, tuple[int, int]]:
+    """Lets the daemon open no more than it has open for good, which no dial is; its process, and
+    what it was allowed."""
     pid = found.command.process.pid
     limits = resource.prlimit(pid, resource.RLIMIT_NOFILE)
-    lowest = min(set(range(limits[0])) - {int(fd) for fd in os.listdir(f"/proc/{pid}/fd")})
+    held = set(range(limits[0]))
+    for _ in range(10):
+        held &= {int(fd) for fd in os.listdir(f"/proc/{pid}/fd")}
+        await asyncio.sleep(0.03)
+    lowest = min(set(range(limits[0])) - held)
     resource.prlimit(pid, resource.RLIMIT_NOFILE, (lowest, limits[1]))
     return pid, limits

@@ -122,10 +122,10 @@ def test_what_the_kernel_decided_is_no_timeout_however_late_we_look(sockets: Exi
 
 
 def test_the_oldest_are_given_up_first_and_each_at_its_own_deadline(sockets: ExitStack) -> None:
-    with Desk(seconds=0.4) as desk:
+    with Desk(seconds=1.0) as desk:
         port = full(sockets)
         desk.dialer.dial([(0, "127.0.0.1", port)])
-        time.sleep(0.2)
+        time.sleep(0.5)
         desk.dialer.dial([(1, "127.0.0.1", port)])
         assert desk.dialer.collect() == []
         first = desk.outcomes(1)

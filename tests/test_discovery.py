@@ -3,7 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +20,7 @@ from probe.sandbox.cluster import Cluster
 from tests.core import facts
 from tests.hostile import Server, bookmark, connected, page, refuse, serving, stream
 from tests.running import until
+from tests.watched import stop_api
 
 OLD, NEW = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 2, tzinfo=UTC)
 WELL = Status("services", "a", synced=True, last_contact=20.0, last_contact_at=NEW)
@@ -122,11 +123,12 @@ async def test_nodes_are_in_no_namespace_and_watched_whatever_is_asked_for(tmp_p
     assert len(listed.facts) == 2
 
 
-async def test_until_it_is_listed_the_reason_is_told_and_then_the_age(tmp_path: Path) -> None:
+async def test_until_it_is_listed_the_reason_is_told_and_then_the_age(
+    tmp_path: Path, sockets: ExitStack
+) -> None:
     async with Cluster() as cluster:
-        assert cluster.api
         cluster.write_kubeconfig(tmp_path / "k")
-        await cluster.api.stop()
+        await stop_api(cluster, sockets)
         connection = await connect(str(tmp_path / "k"), None, user_agent="test")
         try:
             discovery, events = await mirrored(

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-import socket
+from contextlib import ExitStack
 from itertools import pairwise
 from pathlib import Path
 
@@ -24,22 +24,16 @@ from tests.hostile import (
     stream,
     until,
 )
+from tests.ports import reserved
 
 FORBIDDEN = plain(403, (DATA / "403.json").read_bytes())
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 async def test_a_server_that_goes_away_and_comes_back_loses_nothing(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, sockets: ExitStack
 ) -> None:
     caplog.set_level(logging.INFO, "probe.reflector")
-    port = free_port()
+    port = sockets.enter_context(reserved())
     before = Server([page([service("a")], 1)], [stream(event("ADDED", service("b", 2)))])
     after = Server([page([], 1)], [stream(event("ADDED", service("c", 3)))])
     async with mirroring(f"http://127.0.0.1:{port}", tmp_path) as (picture, reflector):
@@ -72,7 +66,7 @@ async def test_forbidden_names_verb_resource_group_and_the_fix(
         serving(server),
         mirroring(server.url, tmp_path, resource=SLICES) as (picture, reflector),
     ):
-        await until(lambda: len(server.listed) == 4)
+        await until(lambda: len(server.listed) >= 4)
 
         status = reflector.status
         assert status.error == (
@@ -137,7 +131,7 @@ async def test_a_rotated_token_file_is_read_again(tmp_path: Path) -> None:
     server = Server([page([service("a")])], [stream(bookmark(2), 0.1, end=True)])
     user = {"tokenFile": "token"}
     async with serving(server), mirroring(server.url, tmp_path, user=user):
-        await until(lambda: len(server.watched) == 1)
+        await until(lambda: len(server.watched) >= 1)
         token.write_text("second\n")
         asked = len(server.asked)
         await until(lambda: len(server.asked) > asked + 1)
@@ -164,10 +158,10 @@ echo '"status":{{"token":"'"token$n"'"}}}}'
         [unauthorized, page([service("a")])], [unauthorized, unauthorized, stream(bookmark(2))]
     )
     async with serving(server), mirroring(server.url, tmp_path, user=user) as (_, reflector):
-        await until(lambda: len(server.watched) == 3 and reflector.status.error is None)
+        await until(lambda: len(server.watched) >= 3 and reflector.status.error is None)
 
         used = [asked.headers["Authorization"] for asked in server.asked]
-        assert used == ["Bearer token1"] + ["Bearer token2"] * 4
+        assert used[:5] == ["Bearer token1"] + ["Bearer token2"] * 4
         assert len(server.listed) == 2
 
 
@@ -185,5 +179,5 @@ echo '"status":{"token":"t","expirationTimestamp":"2020-01-01T00:00:00Z"}}'
         plugin.write_text("#!/bin/sh\necho logged out >&2\nexit 1\n")
         await until(lambda: reflector.status.error is not None)
 
-        assert "exec: process returned 1. logged out" in (reflector.status.error or "")
+        assert "ended with 1 and said 'logged out'" in (reflector.status.error or "")
         assert picture.names == {"a"}

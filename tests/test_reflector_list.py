@@ -126,7 +126,7 @@ async def test_one_bad_item_costs_nobody_else_and_keeps_its_last_form(tmp_path: 
         [GONE, stream(event("ADDED", spec_null("c", 6)), 0.3, event("DELETED", service("a", 7)))],
     )
     async with serving(server), mirroring(server.url, tmp_path) as (picture, reflector):
-        await until(lambda: picture.lists == 2)
+        await until(lambda: picture.lists >= 2)
         assert picture.names == {"a", "b"}
         assert picture.facts["demo", "a"].ports[0].port == 81
         await until(lambda: picture.names == {"b"})
@@ -144,12 +144,12 @@ async def test_a_fact_that_is_listed_again_is_the_one_that_was_known(tmp_path: P
         [GONE, stream()],
     )
     async with serving(server), mirroring(server.url, tmp_path) as (picture, _):
-        await until(lambda: picture.lists == 1)
-        before = dict(picture.facts)
-        await until(lambda: picture.lists == 2)
+        await until(lambda: picture.lists >= 2)
 
-        assert picture.facts["demo", "a"] is before["demo", "a"]
-        assert picture.facts["demo", "b"].ports[0].port == 82
+    first, second, *_ = (each for each in picture.events if isinstance(each, Listed))
+    changed: Any = second.facts[1]
+    assert second.facts[0] is first.facts[0]
+    assert changed.ports[0].port == 82
 
 
 async def test_items_that_are_no_objects_are_counted(tmp_path: Path) -> None:
@@ -177,7 +177,7 @@ async def test_no_items_at_all_is_an_answer_too(tmp_path: Path) -> None:
     empty = plain(200, b'{"metadata":{"resourceVersion":"5"},"items":null}')
     server = Server([page([service("a")]), empty], [GONE, stream()])
     async with serving(server), mirroring(server.url, tmp_path) as (picture, _):
-        await until(lambda: picture.lists == 2)
+        await until(lambda: picture.lists >= 2)
 
         assert picture.facts == {}
 
@@ -216,12 +216,12 @@ async def test_an_item_over_the_limit_keeps_its_last_form(tmp_path: Path) -> Non
         serving(server),
         mirroring(server.url, tmp_path, limits=patient) as (picture, reflector),
     ):
-        await until(lambda: picture.lists == 2)
+        await until(lambda: picture.lists >= 2)
 
         assert picture.names == {"a", "b", "huge"}
         assert picture.facts["demo", "huge"].ports[0].port == 99
         assert reflector.status.skipped == {"oversized": 1}
-        await until(lambda: len(server.watched) == 2)
+        await until(lambda: len(server.watched) >= 2)
         assert server.watched[1].query["resourceVersion"] == "5"
 
 

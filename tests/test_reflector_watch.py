@@ -1,6 +1,5 @@
 """Whatever a watch brings, the picture ends up right and nothing spins."""
 
-import asyncio
 import json
 import logging
 from pathlib import Path
@@ -10,6 +9,7 @@ import pytest
 from probe.core.kube import Stored
 from tests.hostile import (
     DATA,
+    HASTE,
     Picture,
     Server,
     bookmark,
@@ -57,7 +57,7 @@ async def test_what_follows_truncated_json_is_not_trusted(tmp_path: Path) -> Non
         [LISTED], [stream(b'{"type":"ADD\n', event("DELETED", service("a", 9))), stream()]
     )
     async with serving(server), mirroring(server.url, tmp_path) as (picture, _):
-        await until(lambda: len(server.watched) == 2)
+        await until(lambda: len(server.watched) >= 2)
 
         assert picture.names == {"a"}
         assert server.watched[1].query["resourceVersion"] == "1"
@@ -79,9 +79,9 @@ async def test_a_watch_that_always_breaks_in_the_same_line_makes_a_list(tmp_path
         [stream(b'{"type":"ADD\n', end=True), stream(b'{"type":"ADD', end=True), torn, stream()],
     )
     async with serving(server), mirroring(server.url, tmp_path) as (picture, _):
-        await until(lambda: picture.names == {"b"} and len(server.watched) == 4)
+        await until(lambda: picture.names == {"b"} and len(server.watched) >= 4)
 
-        assert [asked.query.get("resourceVersion") for asked in server.listed] == ["0", None]
+        assert [asked.query.get("resourceVersion") for asked in server.listed[:2]] == ["0", None]
         assert server.watched[3].query["resourceVersion"] == "9"
 
 
@@ -92,7 +92,7 @@ async def test_a_410_in_the_middle_of_a_watch_makes_a_list_at_once(tmp_path: Pat
         [stream(event("MODIFIED", service("a", 5, port=85)), gone), stream()],
     )
     async with serving(server), mirroring(server.url, tmp_path) as (picture, reflector):
-        await until(lambda: picture.names == {"b"} and len(server.watched) == 2)
+        await until(lambda: picture.names == {"b"} and len(server.watched) >= 2)
 
         assert server.listed[1].query == {"limit": "500"}
         assert server.watched[1].query["resourceVersion"] == "90"
@@ -113,13 +113,20 @@ async def test_a_version_from_the_future_makes_a_list(tmp_path: Path) -> None:
         await until(lambda: picture.names == {"b"})
 
 
+async def watched_calmly(server: Server) -> None:
+    """It watches again and again, after pauses that grow to 0.1 s and more."""
+    began = server.watched[0].at
+    await until(lambda: len(server.watched) > 12)
+
+    assert len(server.watched) < 6 + (server.watched[-1].at - began) / HASTE.longest
+
+
 async def test_410s_without_end_do_not_spin(tmp_path: Path) -> None:
     server = Server([LISTED], [refuse(410)])
     async with serving(server), mirroring(server.url, tmp_path) as (picture, reflector):
         await until(lambda: reflector.status.error is not None)
-        await asyncio.sleep(0.5)
+        await watched_calmly(server)
 
-        assert 3 < len(server.watched) < 15
         assert picture.names == {"a"}
 
 
@@ -127,9 +134,8 @@ async def test_watches_closed_at_once_do_not_spin(tmp_path: Path) -> None:
     server = Server([LISTED], [stream(bookmark(1), end=True)])
     async with serving(server), mirroring(server.url, tmp_path) as (picture, reflector):
         await until(lambda: reflector.status.error is not None)
-        await asyncio.sleep(1.0)
+        await watched_calmly(server)
 
-        assert 3 < len(server.watched) < 25  # pauses grow to 0.1-0.2 s
         assert len(server.listed) == 1
         assert picture.names == {"a"}
         assert "as soon as they begin" in (reflector.status.error or "")
@@ -275,7 +281,7 @@ async def test_an_error_event_of_another_kind_resumes_the_watch(
         [stream(event("ERROR", status(500, "InternalError", "etcd")), end=True), stream()],
     )
     async with serving(server), mirroring(server.url, tmp_path) as (_, reflector):
-        await until(lambda: len(server.watched) == 2 and reflector.status.error is None)
+        await until(lambda: len(server.watched) >= 2 and reflector.status.error is None)
 
         said = caplog.records[0].getMessage()
         assert said == "the API server refused to watch services: 500 etcd"
@@ -288,7 +294,7 @@ async def test_troubles_are_logged_at_loss_and_recovery_not_per_attempt(
     caplog.set_level(logging.INFO, "probe.reflector")
     server = Server([LISTED], [*[refuse(500)] * 6, stream(bookmark(2))])
     async with serving(server), mirroring(server.url, tmp_path) as (_, reflector):
-        await until(lambda: len(server.watched) == 7 and reflector.status.error is None)
+        await until(lambda: len(server.watched) >= 7 and reflector.status.error is None)
 
         assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
             ("WARNING", "the API server refused to watch services: 500 Internal Server Error"),

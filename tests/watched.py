@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from probe.sandbox.apiserver import ApiServer
 from probe.sandbox.cluster import Cluster
 from probe.settings import load
 from tests.front import Front, front
+from tests.ports import reserved
 from tests.running import total, until
 
 QUICK: dict[str, Any] = {
@@ -94,12 +95,12 @@ async def standing(*manifests: dict[str, Any]) -> AsyncIterator[Cluster]:
         yield cluster
 
 
-async def stop_api(cluster: Cluster) -> int:
-    """Takes the API server away; the port to bring it back on."""
+async def stop_api(cluster: Cluster, sockets: ExitStack) -> int:
+    """Takes the API server away; the port to bring it back on, which nobody else is given."""
     assert cluster.api
     port = int(cluster.api.url.rpartition(":")[2])
     await cluster.api.stop()
-    return port
+    return sockets.enter_context(reserved(port))
 
 
 async def start_api(cluster: Cluster, port: int) -> ApiServer:

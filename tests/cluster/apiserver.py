@@ -6,9 +6,8 @@ which needs no root. Without the binaries or openssl the test is skipped and say
 
 import asyncio
 import shutil
-import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from tests.cluster.binaries import SIMPLE, binary, need
 from tests.cluster.credentials import Credentials
 from tests.cluster.network import API_SERVICE, SERVICES, own_folder
 from tests.cluster.processes import Program
+from tests.ports import reserved
 
 START_SECONDS = 60.0
 """For /readyz; 3 to 6 s on an idle machine of two cores."""
@@ -147,8 +147,7 @@ class ApiServer:
 class Cluster(ApiServer):
     """A control plane without controllers, on loopback."""
 
-    def __init__(self, folder: Path) -> None:
-        port, etcd_port, peer_port = free_ports(3)
+    def __init__(self, folder: Path, port: int, etcd_port: int, peer_port: int) -> None:
         super().__init__(folder, Place("127.0.0.1", port, etcd_port, peer_port))
 
     def _admission(self) -> list[str]:
@@ -162,22 +161,10 @@ async def real_cluster() -> AsyncIterator[Cluster]:
     need(*SIMPLE)
     if shutil.which("openssl") is None:
         pytest.skip("needs openssl")
-    with own_folder() as folder:
-        cluster = Cluster(folder)
+    with own_folder() as folder, ExitStack() as ports:
+        cluster = Cluster(folder, *(ports.enter_context(reserved()) for _ in range(3)))
         try:
             await cluster.start()
             yield cluster
         finally:
             await cluster.stop()
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that nobody listened on just now."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
-    finally:
-        for each in sockets:
-            each.close()

@@ -31,6 +31,9 @@ from tests.running import kubectl, until
 PATIENCE = 120.0
 """Seconds until a wait is a failure: twenty times what an idle machine takes."""
 
+LOOK_EVERY = 0.1
+"""Seconds between two questions to the API server, while something is waited for."""
+
 Manifest = dict[str, Any]
 
 
@@ -127,9 +130,25 @@ class Cluster:
 
     async def make_space(self, name: str) -> None:
         """A new Kubernetes namespace, in which pods can be made once this returns."""
-        await self.kubectl("create", "namespace", name)
-        account = f"/api/v1/namespaces/{name}/serviceaccounts/default"
-        await until(lambda: self.exists(account), PATIENCE)
+        made = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+        async with Api(self.kubeconfig) as api:
+            await api.request("POST", "/api/v1/namespaces", made)
+            account = f"/api/v1/namespaces/{name}/serviceaccounts/default"
+            await until(lambda: _exists(api, account), PATIENCE)
+
+    async def drop_space(self, name: str) -> None:
+        """Deletes that namespace, and does not wait for its end."""
+        async with Api(self.kubeconfig) as api:
+            await api.request("DELETE", f"/api/v1/namespaces/{name}")
+
+    async def is_free(self, name: str) -> None:
+        """Waits until no Kubernetes namespace of that name is there: one may be on its way out."""
+        async with Api(self.kubeconfig) as api:
+
+            async def gone() -> bool:
+                return not await _exists(api, f"/api/v1/namespaces/{name}")
+
+            await until(gone, PATIENCE, every=LOOK_EVERY)
 
     async def apply(self, *manifests: str | Manifest, space: str = "default") -> None:
         """`kubectl apply` of YAML or of objects."""
@@ -148,29 +167,21 @@ class Cluster:
 
     async def ready_addresses(self, service: str, space: str = "default") -> set[str]:
         """The addresses that the Service's EndpointSlices call ready."""
-        selector = {"labelSelector": f"kubernetes.io/service-name={service}"}
-        path = f"/apis/discovery.k8s.io/v1/namespaces/{space}/endpointslices"
         async with Api(self.kubeconfig) as api:
-            slices = (await api.request("GET", path, **selector))["items"]
-        return {
-            address
-            for each in slices
-            for endpoint in each.get("endpoints") or ()
-            if endpoint["conditions"].get("ready")
-            for address in endpoint["addresses"]
-        }
+            return await _ready_addresses(api, service, space)
 
     async def has_endpoints(self, service: str, count: int, space: str = "default") -> set[str]:
         """Waits until so many are ready; their addresses."""
 
         found: set[str] = set()
+        async with Api(self.kubeconfig) as api:
 
-        async def asked() -> bool:
-            nonlocal found
-            found = await self.ready_addresses(service, space)
-            return len(found) == count
+            async def asked() -> bool:
+                nonlocal found
+                found = await _ready_addresses(api, service, space)
+                return len(found) == count
 
-        await until(asked, PATIENCE)
+            await until(asked, PATIENCE, every=LOOK_EVERY)
         return found
 
     async def cluster_ip(self, service: str, space: str = "default") -> str:
@@ -227,9 +238,8 @@ class Cluster:
 
     async def exists(self, path: str) -> bool:
         """Whether the API server has an object at that path."""
-        with suppress(ApiError):
-            return bool(await self._get(path))
-        return False
+        async with Api(self.kubeconfig) as api:
+            return await _exists(api, path)
 
     async def _get(self, path: str) -> Any:
         async with Api(self.kubeconfig) as api:
@@ -255,6 +265,25 @@ class Cluster:
             path = "/api/v1/namespaces/default/serviceaccounts/default"
             return bool(await api.request("GET", path))
         return False
+
+
+async def _exists(api: Api, path: str) -> bool:
+    with suppress(ApiError):
+        return bool(await api.request("GET", path))
+    return False
+
+
+async def _ready_addresses(api: Api, service: str, space: str) -> set[str]:
+    selector = {"labelSelector": f"kubernetes.io/service-name={service}"}
+    path = f"/apis/discovery.k8s.io/v1/namespaces/{space}/endpointslices"
+    slices = (await api.request("GET", path, **selector))["items"]
+    return {
+        address
+        for each in slices
+        for endpoint in each.get("endpoints") or ()
+        if endpoint["conditions"].get("ready")
+        for address in endpoint["addresses"]
+    }
 
 
 @asynccontextmanager

@@ -10,6 +10,7 @@ and its Python are open to all users.
 import asyncio
 import contextlib
 import os
+import re
 import shlex
 import signal
 import sys
@@ -239,11 +240,17 @@ def entrypoint(spec: Manifest) -> list[str] | None:
     return [*(command or image or ()), *spec.get("args", ())]
 
 
-def expanded(word: str, variables: Mapping[str, str]) -> str:
-    """With $(NAME) as Kubernetes replaces it in commands and arguments."""
-    for name, value in variables.items():
-        word = word.replace(f"$({name})", value)
-    return word
+REFERENCE = re.compile(r"\$(?:\$|\(([^()]+)\))")
+
+
+def expanded(value: str, above: Mapping[str, str]) -> str:
+    """A word or a variable's value as a kubelet sets it: $(NAME) is what stands `above` it,
+    or stays; $$ is $ (third_party/forked/golang/expansion)."""
+
+    def meant(found: re.Match[str]) -> str:
+        return "$" if found[1] is None else above.get(found[1], found[0])
+
+    return REFERENCE.sub(meant, value)
 
 
 def base_variables(hostname: str, service: str) -> dict[str, str]:

@@ -4,13 +4,13 @@ import asyncio
 import contextlib
 import logging
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 from tests.cluster import podstatus, volumes
 from tests.cluster.api import STRATEGIC, UNAVAILABLE, Api, ApiError
-from tests.cluster.containers import Container, Surroundings, base_variables
+from tests.cluster.containers import Container, Surroundings, base_variables, expanded
 from tests.cluster.podnet import PodNetwork
 from tests.cluster.settings import Settings
 
@@ -152,10 +152,10 @@ class Pod:
         for source in spec.get("envFrom", ()):
             found |= await self._config_map(source["configMapRef"]["name"])
         for variable in spec.get("env", ()):
-            found[variable["name"]] = await self._value(variable)
+            found[variable["name"]] = await self._value(variable, found)
         return found
 
-    async def _value(self, variable: Manifest) -> str:
+    async def _value(self, variable: Manifest, above: Mapping[str, str]) -> str:
         source = variable.get("valueFrom", {})
         if "fieldRef" in source:
             return self._field(source["fieldRef"]["fieldPath"])
@@ -165,8 +165,7 @@ class Pod:
         if "secretKeyRef" in source:
             key = source["secretKeyRef"]
             return await self._asked(lambda: volumes.secret_key(self.manifest, key, self._api))
-        value: str = variable.get("value", "")
-        return value
+        return expanded(variable.get("value", ""), above)
 
     async def _config_map(self, name: str) -> dict[str, str]:
         return await self._asked(lambda: volumes.config_map(self.manifest, name, self._api))

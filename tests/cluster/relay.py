@@ -47,19 +47,17 @@ def relay(namespace: str, address: str, there: int, folder: Path) -> Iterator[in
 
 
 class Gate:
-    """127.0.0.1:`port` is 127.0.0.1:`there` while it is open; when it is shut, everybody inside is
-    thrown out. It lives in the test itself."""
+    """127.0.0.1:`port`, which is ours, is 127.0.0.1:`there` while it is open; when it is shut,
+    everybody inside is thrown out. It lives in the test itself."""
 
-    def __init__(self, there: int) -> None:
-        self.port = 0
+    def __init__(self, port: int, there: int) -> None:
+        self.port = port
         self._there = there
         self._server: asyncio.Server | None = None
         self._carrying: set[asyncio.Task[None]] = set()
 
     async def open(self) -> None:
-        """On the same port each time."""
         self._server = await asyncio.start_server(self._enter, "127.0.0.1", self.port)
-        self.port = self._server.sockets[0].getsockname()[1]
 
     async def shut(self) -> None:
         if self._server is not None:

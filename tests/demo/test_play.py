@@ -133,12 +133,22 @@ async def test_an_address_in_a_workload_is_read_off_the_metrics(cluster: Cluster
             counts = {("demo-app", "env"): 1.0, ("demo-app", "service"): 1.0}
             self.invalid = counts if verdict == "injected" else {}
 
+        async def changes(self) -> dict[str, Any]:
+            found = await super().changes()
+            return {**found, "changes": [invalid("other"), invalid("demo-app")]}
+
+    def invalid(namespace: str) -> dict[str, Any]:
+        object_, detail = f"Deployment {namespace}/legacy", "env UPSTREAM_ADDR=0:80"
+        told = {"time": "", "kind": "invalid_target", "object": object_, "detail": detail}
+        return {**told, "by": None}
+
     expected = "Namespace demo-app invalid_target in env"
 
     score, _ = await played(cluster, Invalid(), "injected", "healthy", expected)
 
     assert score.passed
     assert score.found == [expected]
+    assert score.summaries == {expected: "Deployment demo-app/legacy: env UPSTREAM_ADDR=0:80"}
 
 
 ROLLED = {"workload": "Deployment demo-app/web", "outcome": "complete"}

@@ -117,7 +117,8 @@ def test_any_bytes_are_linted(content: bytes) -> None:
     lint(content.decode("utf-8", "surrogateescape"))
 
 
-MUCH = 50_000_000
+MUCH = 12_000_000
+"""Characters: enough to be beyond VALUES_MAX and DOCUMENTS_MAX."""
 
 HUGE: dict[str, Callable[[], str]] = {
     "brackets": lambda: "[" * MUCH,
@@ -134,5 +135,5 @@ HUGE: dict[str, Callable[[], str]] = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("made", HUGE.values(), ids=HUGE.keys())
-def test_fifty_megabytes_of_anything_end(made: Callable[[], str]) -> None:
+def test_megabytes_of_anything_end(made: Callable[[], str]) -> None:
     lint(made())

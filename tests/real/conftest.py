@@ -36,4 +36,4 @@ async def space(cluster: Cluster) -> AsyncIterator[str]:
     name = f"t-{secrets.token_hex(4)}"
     await cluster.make_space(name)
     yield name
-    await cluster.kubectl("delete", "namespace", name, "--wait=false")
+    await cluster.drop_space(name)

@@ -72,6 +72,7 @@ async def history(cluster: Cluster) -> AsyncIterator[History]:
         await found.says("edgeprobe started")
         await until(lambda: _knows(daemon), 60, every=EVERY)
         yield found
+    await cluster.drop_space(SPACE)
 
 
 async def _knows(daemon: Daemon) -> bool:

@@ -21,6 +21,9 @@ pytestmark = [pytest.mark.slow, pytest.mark.real, pytest.mark.timeout(300)]
 
 one_mode = pytest.mark.parametrize("cluster", ["iptables"], indirect=True)
 
+nightly = pytest.mark.nightly
+"""What no daily test rests on, or what a daemon's test beside it would miss as well."""
+
 
 async def items(cluster: Cluster, path: str) -> list[dict[str, Any]]:
     async with Api(cluster.kubeconfig) as api:
@@ -244,6 +247,7 @@ async def test_tokens_may_be_renewed_under_a_running_pod(cluster: Cluster, space
     await until(another)
 
 
+@nightly
 @one_mode
 async def test_a_stopped_kube_proxy_leaves_stale_rules(cluster: Cluster, space: str) -> None:
     await cluster.apply(deployment("web"), service("web", "web"), space=space)
@@ -264,6 +268,7 @@ async def test_a_stopped_kube_proxy_leaves_stale_rules(cluster: Cluster, space: 
     await until(lambda: connects(cluster, address, 80))
 
 
+@nightly
 @one_mode
 async def test_a_node_that_is_cut_off_comes_back(cluster: Cluster, space: str) -> None:
     await cluster.apply(deployment("web", node="node2"), space=space)
@@ -280,6 +285,7 @@ async def test_a_node_that_is_cut_off_comes_back(cluster: Cluster, space: str) -
     await cluster.usable()
 
 
+@nightly
 @one_mode
 async def test_a_node_that_lost_power_runs_its_pods_again(cluster: Cluster, space: str) -> None:
     await cluster.apply(deployment("web", node="node2"), service("web", "web"), space=space)
@@ -294,6 +300,7 @@ async def test_a_node_that_lost_power_runs_its_pods_again(cluster: Cluster, spac
     await cluster.usable()
 
 
+@nightly
 @one_mode
 async def test_what_is_dialed_outlives_the_api_server(cluster: Cluster, space: str) -> None:
     await cluster.apply(deployment("web"), service("web", "web"), space=space)
@@ -323,6 +330,7 @@ asyncio.run(main())
 """
 
 
+@nightly
 @one_mode
 async def test_a_crash_leaves_nothing_that_the_next_start_does_not_remove(
     cluster: Cluster,

@@ -4,7 +4,7 @@ import asyncio
 import base64
 import re
 from collections.abc import AsyncIterator, Awaitable, Iterable
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -15,6 +15,7 @@ from tests.cluster.api import Api, ApiError
 from tests.cluster.cluster import PATIENCE, Cluster
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.relay import Gate, relay
+from tests.ports import reserved
 from tests.real.manifests import Manifest, deployment, service
 from tests.running import Daemon, daemon, until
 
@@ -34,7 +35,7 @@ API_PACE = 0.2
 """Seconds between questions to /api/v1, which answers ten in a second."""
 
 
-MANY = 400
+MANY = 200
 AT_ONCE = 25
 """Requests in flight."""
 
@@ -186,10 +187,12 @@ def in_trouble(daemon: Daemon) -> bool:
     return any("cannot be reached" in message for message in messages(daemon))
 
 
-async def test_what_etcd_forgot_meanwhile_is_listed_anew(cluster: Cluster, space: str) -> None:
+async def test_what_etcd_forgot_meanwhile_is_listed_anew(
+    cluster: Cluster, space: str, sockets: ExitStack
+) -> None:
     """The daemon's own way to the API server is cut; nothing is dialed, since all is opted out."""
     plane = cluster.control_plane
-    gate = Gate(urlsplit(plane.url).port or 0)
+    gate = Gate(sockets.enter_context(reserved()), urlsplit(plane.url).port or 0)
     await gate.open()
     try:
         config = plane.credentials.kubeconfig(f"https://127.0.0.1:{gate.port}", "admin", "gated")

@@ -1,6 +1,7 @@
 """Every shape that a Service can have, applied with kubectl: what of it is dialed, what is left out
 and why, and what is said of it."""
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from typing import Any, NamedTuple
@@ -136,7 +137,7 @@ def endpoint_slice(
 
 
 class Shapes(NamedTuple):
-    """The Services' documents by name, as `probe check all -A` on node1 gives them."""
+    """The Services' documents by name, as `probe check` on node1 gives them."""
 
     cluster: Cluster
     documents: dict[str, Manifest]
@@ -171,12 +172,8 @@ async def checked(cluster: Cluster, *arguments: str) -> Any:
     return (await cluster.nodes[0].inside.probe("check", *arguments, *config)).document
 
 
-def named(document: Any, space: str = SPACE) -> dict[str, Manifest]:
-    return {
-        each["service"]["name"]: each
-        for each in document["services"]
-        if each["service"]["namespace"] == space
-    }
+def named(document: Any) -> dict[str, Manifest]:
+    return {each["service"]["name"]: each for each in document["services"]}
 
 
 def verdicts(documents: dict[str, Manifest]) -> dict[str, str]:
@@ -201,8 +198,11 @@ async def shapes(cluster: Cluster) -> AsyncIterator[Shapes]:
     found: dict[str, Manifest] = {}
 
     async def settled() -> bool:
-        document = await checked(cluster, "all", "-A")
-        found.update(named(document), kubernetes=named(document, "default")["kubernetes"])
+        ours, theirs = await asyncio.gather(
+            checked(cluster, "all", "-n", SPACE),
+            checked(cluster, "svc", "kubernetes", "-n", "default"),
+        )
+        found.update(named(ours), kubernetes=theirs)
         return verdicts(found) == EVERYTHING
 
     with contextlib.suppress(TimeoutError):  # then a test says what is different
@@ -214,7 +214,7 @@ async def shapes(cluster: Cluster) -> AsyncIterator[Shapes]:
         {app: [p.address for p in await cluster.pods(f"app={app}", SPACE)] for app in apps},
         {name: await cluster.cluster_ip(name, SPACE) for name in VERDICTS if name != "external"},
     )
-    await cluster.kubectl("delete", "namespace", SPACE, "--wait=false")
+    await cluster.drop_space(SPACE)
 
 
 async def test_every_shape_has_its_verdict(shapes: Shapes) -> None:
@@ -292,7 +292,7 @@ async def test_what_is_left_out_says_why(shapes: Shapes, name: str, reason: str)
 
 async def test_a_database_is_not_dialed_but_who_is_behind_it_is_told(shapes: Shapes) -> None:
     assert shapes.edges("database") == set()
-    assert shapes.documents["database"]["summary"].endswith(", not dialed: blocks_hosts")
+    assert shapes.documents["database"]["summary"].endswith("(PROBE_DIAL_MYSQL=true dials it)")
     assert shapes.documents["database"]["on_purpose"]
 
 

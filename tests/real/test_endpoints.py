@@ -68,7 +68,7 @@ async def shop(cluster: Cluster) -> AsyncIterator[Shop]:
         assert ended.code == 1
         shop.checked = {found["service"]["name"]: found for found in ended.document["services"]}
         yield shop
-    await cluster.kubectl("delete", "namespace", SPACE, "--wait=false")
+    await cluster.drop_space(SPACE)
 
 
 def _objects() -> list[Manifest]:

@@ -28,13 +28,14 @@ OVERLAY = str(ROOT / "deploy" / "kustomize" / "overlays" / "namespaced")
 async def daemons(cluster: Cluster) -> AsyncIterator[list[RunningPod]]:
     """Their pods, and the Service `web` in the namespace that they watch."""
     await cluster.apply(deployment("web", 2), service("web", "web"))
+    await cluster.is_free("edgeprobe")
     await cluster.kubectl("apply", "-k", OVERLAY)
     try:
         await cluster.rolled_out("daemonset/edgeprobe", "edgeprobe")
         yield await cluster.pods("app.kubernetes.io/name=edgeprobe", "edgeprobe")
     finally:
-        await cluster.kubectl("delete", "-k", OVERLAY)
-        await cluster.kubectl("delete", "deployment/web", "service/web")
+        await cluster.kubectl("delete", "-k", OVERLAY, "--wait=false")
+        await cluster.kubectl("delete", "deployment/web", "service/web", "--wait=false")
 
 
 async def asked(cluster: Cluster, pod: RunningPod, path: str) -> Any:

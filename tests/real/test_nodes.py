@@ -66,7 +66,7 @@ async def pair(cluster: Cluster) -> AsyncIterator[Pair]:
         for name in ("far", "spread", "moving", "local"):
             await pair.agree(name, "healthy", "healthy")
         yield pair
-    await cluster.kubectl("delete", "namespace", SPACE, "--wait=false")
+    await cluster.drop_space(SPACE)
 
 
 def _objects() -> list[Manifest]:

@@ -14,7 +14,7 @@ from tests.cluster.api import UNAVAILABLE
 from tests.cluster.cluster import Cluster, RunningPod
 from tests.cluster.processes import ROOT
 from tests.real.manifests import Manifest, deployment, service
-from tests.real.told import Told
+from tests.real.told import QUICK, Told
 from tests.running import Daemon, until
 
 pytestmark = [
@@ -27,7 +27,6 @@ pytestmark = [
 SHIPPED: list[Manifest] = list(yaml.safe_load_all((ROOT / "deploy" / "probe.yaml").read_text()))
 NAME = "edgeprobe"
 
-QUICK = ("--settle", "0", "--interval", "0.5")
 READ = (
     *("services", "endpointslices", "deployments", "statefulsets", "daemonsets"),
     *("nodes", "namespaces", "networkpolicies"),

@@ -28,10 +28,10 @@ pytestmark = [
 
 SPACE = "rollouts"
 PODS = 2
-FROZEN = 10.0
+FROZEN = 5.0
 """Seconds for which kube-proxy stands still after the old pods are told to go."""
-DRAIN = 15
-"""Seconds of preStop.sleep: longer than that."""
+DRAIN = 11
+"""Seconds of preStop.sleep: longer than that and than one Deployment may roll behind another."""
 ENOUGH = 10
 """Failed dials: half a second of them."""
 HEARD = 2.0
@@ -94,7 +94,7 @@ async def rolled(cluster: Cluster) -> AsyncIterator[Rolled]:
             for name in NAMES:
                 await until(lambda: _over(daemon, name), 90, every=EVERY)  # noqa: B023
         yield Rolled(daemons, truth, old)
-    await cluster.kubectl("delete", "namespace", SPACE, "--wait=false")
+    await cluster.drop_space(SPACE)
 
 
 def delayed() -> Manifest:

@@ -78,6 +78,7 @@ async def shipped(cluster: Cluster) -> AsyncIterator[Shipped]:
     names = ("web", "careless")
     workloads = (deployment("web", 3), careless("careless", 2))
     await cluster.apply(*workloads, *(service(name, name) for name in names), space=SPACE)
+    await cluster.is_free("edgeprobe")
     await cluster.kubectl("apply", "-f", SHIPPED)
     try:
         await cluster.rolled_out("daemonset/edgeprobe", "edgeprobe")
@@ -88,8 +89,8 @@ async def shipped(cluster: Cluster) -> AsyncIterator[Shipped]:
             await shipped.agree(name, "healthy")
         yield shipped
     finally:
-        await cluster.kubectl("delete", "-f", SHIPPED)
-        await cluster.kubectl("delete", "namespace", SPACE, "--wait=false")
+        await cluster.kubectl("delete", "-f", SHIPPED, "--wait=false")
+        await cluster.drop_space(SPACE)
 
 
 async def test_the_daemons_tell_incident_1_from_their_pods(shipped: Shipped) -> None:

@@ -93,7 +93,7 @@ async def zones(cluster: Cluster) -> AsyncIterator[Zones]:
     finally:
         for node in cluster.nodes:
             await cluster.kubectl("label", "node", node.name, f"{ZONE}-")
-        await cluster.kubectl("delete", "namespace", SPACE, "--wait=false")
+        await cluster.drop_space(SPACE)
 
 
 def _objects() -> list[Manifest]:

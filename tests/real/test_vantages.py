@@ -11,7 +11,7 @@ import yaml
 
 from tests.cluster.cluster import Cluster, RunningPod
 from tests.cluster.processes import ROOT
-from tests.real.manifests import Manifest, deployment, service
+from tests.real.manifests import READY, Manifest, deployment, service
 from tests.running import KUBECTL, Ended, probe, until
 
 pytestmark = [
@@ -22,6 +22,12 @@ pytestmark = [
 
 SPACE = "vantages"
 KEY = "tops3cret"
+
+PACE = {"INTERVAL": "1", "TIMEOUT": "1"}
+"""Settings of the daemons: their usual pace is that of test_shipped.py."""
+
+DRAIN = {"preStop": {"sleep": {"seconds": 3}}}
+"""Longer than kube-proxy's usual lag: who rolls without it is watched for 15 s longer."""
 
 RIGHTS: Manifest = {
     "apiVersion": "rbac.authorization.k8s.io/v1",
@@ -46,6 +52,8 @@ def with_key() -> list[Manifest]:
         "stringData": {"api-key": KEY},
     }
     at = [each["kind"] for each in documents].index("DaemonSet")
+    (container,) = documents[at]["spec"]["template"]["spec"]["containers"]
+    container["env"] += [{"name": f"PROBE_{name}", "value": value} for name, value in PACE.items()]
     return [*documents[:at], secret, *documents[at:]]
 
 
@@ -53,7 +61,9 @@ def with_key() -> list[Manifest]:
 async def daemons(cluster: Cluster) -> AsyncIterator[list[RunningPod]]:
     """Their pods, once each of them finds the Service `web` healthy."""
     await cluster.make_space(SPACE)
-    await cluster.apply(deployment("web", 2), service("web", "web"), space=SPACE)
+    web = deployment("web", 2, grace=30, readinessProbe=READY, lifecycle=DRAIN)
+    await cluster.apply(web, service("web", "web"), space=SPACE)
+    await cluster.is_free("edgeprobe")
     await cluster.apply(*with_key(), space="edgeprobe")
     try:
         await cluster.rolled_out("daemonset/edgeprobe", "edgeprobe")
@@ -66,13 +76,9 @@ async def daemons(cluster: Cluster) -> AsyncIterator[list[RunningPod]]:
         await until(healthy, 90, every=0.5)
         yield pods
     finally:
-        await cluster.kubectl("delete", "namespace", SPACE, "edgeprobe", "--wait=false")
+        for space in (SPACE, "edgeprobe"):
+            await cluster.drop_space(space)
         await cluster.kubectl("delete", "clusterrole,clusterrolebinding", "edgeprobe")
-        await until(lambda: gone(cluster), 90, every=0.5)
-
-
-async def gone(cluster: Cluster) -> bool:
-    return not await cluster.exists("/api/v1/namespaces/edgeprobe")
 
 
 async def asked(

@@ -16,7 +16,8 @@ pytestmark = [
     pytest.mark.parametrize("cluster", ["iptables"], indirect=True, scope="session"),
 ]
 
-FROZEN_SECONDS = 5.0
+FROZEN_SECONDS = 3.0
+"""For which kube-proxy stands still after the old pods are told to go."""
 
 
 def restart(cluster: Cluster, space: str, name: str, gate: Path) -> tuple[str, ...]:
@@ -29,12 +30,11 @@ async def test_the_rollout_is_charged_with_what_callers_met_and_the_careful_one_
     cluster: Cluster, space: str, tmp_path: Path
 ) -> None:
     node, gates = cluster.nodes[0], (tmp_path / "careless", tmp_path / "careful")
-    sleep = {"preStop": {"sleep": {"seconds": 12}}}
+    sleep = {"preStop": {"sleep": {"seconds": 10}}}
     careful = deployment("careful", 2, grace=60, readinessProbe=READY, lifecycle=sleep)
     services = (service("careless", "careless"), service("careful", "careful"))
     await cluster.apply(careless("careless", 2), at_once(careful), *services, space=space)
-    for name in ("careless", "careful"):
-        await cluster.has_endpoints(name, 2, space)
+    old = {name: await cluster.has_endpoints(name, 2, space) for name in ("careless", "careful")}
     await cluster.connects("careless", "careful", space=space)
 
     async def watch(name: str, gate: Path) -> Ended:
@@ -45,6 +45,8 @@ async def test_the_rollout_is_charged_with_what_callers_met_and_the_careful_one_
     watching = asyncio.gather(watch("careless", gates[0]), watch("careful", gates[1]))
     await until(lambda: all(gate.exists() for gate in gates))
     with node.proxy.frozen():
+        for name, before in old.items():
+            await until(lambda: _replaced(cluster, space, name, before), 90)  # noqa: B023
         await asyncio.sleep(FROZEN_SECONDS)
     hasty, patient = await watching
 
@@ -60,3 +62,8 @@ async def test_the_rollout_is_charged_with_what_callers_met_and_the_careful_one_
     assert patient.code == 0, patient.err
     assert (patient.document["failed"], patient.document["preflight"]) == ({}, [])
     assert patient.document["dials"] > 100
+
+
+async def _replaced(cluster: Cluster, space: str, name: str, before: set[str]) -> bool:
+    """Whether the slices call none of the pods from before ready."""
+    return before.isdisjoint(await cluster.ready_addresses(name, space))

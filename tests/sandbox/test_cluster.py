@@ -12,6 +12,7 @@ import pytest
 from probe.sandbox.cluster import Cluster
 from probe.sandbox.peers import Peers
 from probe.sandbox.store import NotFound, Store
+from tests.running import until
 from tests.sandbox.manifests import (
     NAMESPACE,
     Obj,
@@ -140,8 +141,7 @@ async def test_a_daemon_that_watches_is_an_endpoint_of_its_service() -> None:
         async with aiohttp.ClientSession(cluster.api.url, headers=headers) as session:
             async with session.get("/api/v1/pods?watch=true"):
                 assert daemons(cluster.store) == [("a", "127.0.0.1")]
-            await asyncio.sleep(0.1)
-            assert daemons(cluster.store) == []
+            await until(lambda: daemons(cluster.store) == [])
 
 
 def daemons(store: Store) -> list[tuple[str, str]]:

@@ -11,7 +11,7 @@ import pytest
 
 from probe.sandbox.apiserver import ApiServer
 from probe.sandbox.store import Event, Store
-from tests.running import KUBECTL
+from tests.running import KUBECTL, until
 
 pytestmark = [
     pytest.mark.slow,
@@ -297,9 +297,13 @@ async def test_it_waits_until_what_it_deletes_is_gone(kubectl: Kubectl) -> None:
     kubectl.store.update("pods", pod)
 
     deleting = asyncio.create_task(kubectl("delete", "pod", "p"))
-    await asyncio.sleep(1)
-    assert not deleting.done()
+
+    def deleted() -> bool:
+        return "deletionTimestamp" in kubectl.store.get("pods", "default", "p")["metadata"]
+
+    await until(deleted)
     assert "Terminating" in await kubectl("get", "pod", "p")
+    assert not deleting.done()
     kubectl.store.delete("pods", "default", "p")
     assert 'pod "p" deleted' in await deleting
     assert 'pods "p" not found' in await kubectl("get", "pod", "p", code=1)

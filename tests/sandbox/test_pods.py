@@ -230,8 +230,11 @@ async def test_a_pod_that_is_deleted_by_force_refuses_at_once() -> None:
     async with sandbox(deployment(replicas=1)) as cluster:
         pod = pods(cluster)[0]
         cluster.store.delete("pods", NAMESPACE, pod["metadata"]["name"])
-        await asyncio.sleep(0.01)
-        assert await dial(pod["status"]["podIP"], 8080) == "refused"
+
+        async def refuses() -> bool:
+            return await dial(pod["status"]["podIP"], 8080) == "refused"
+
+        await until(refuses, 5)
         await cluster.settled()
         assert len(pods(cluster)) == 1
 

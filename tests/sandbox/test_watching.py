@@ -35,8 +35,18 @@ async def until(holds: Callable[[], bool]) -> None:
     raise AssertionError("not within five seconds")
 
 
-def shortly(change: Any, *arguments: Any) -> None:
-    asyncio.get_running_loop().call_later(0.2, change, *arguments)
+def shortly(store: Store, change: Callable[..., Any], *arguments: Any) -> None:
+    """Once somebody watches, whom a busy machine may bring late."""
+    before = len(store._subscribers)
+    loop = asyncio.get_running_loop()
+
+    def once_watched() -> None:
+        if len(store._subscribers) > before:
+            change(*arguments)
+        else:
+            loop.call_later(0.01, once_watched)
+
+    loop.call_soon(once_watched)
 
 
 @pytest.mark.parametrize("version", ["", "&resourceVersion=0"])
@@ -44,7 +54,7 @@ async def test_a_watch_from_any_version_begins_with_what_there_is(
     api: Client, version: str
 ) -> None:
     api.store.create("configmaps", config("a"))
-    shortly(api.store.create, "configmaps", config("b"))
+    shortly(api.store, api.store.create, "configmaps", config("b"))
 
     events = await api.watch(ALL + version)
 
@@ -55,7 +65,7 @@ async def test_a_watch_from_any_version_begins_with_what_there_is(
 async def test_a_watch_from_a_version_tells_what_happened_since(api: Client) -> None:
     made = api.store.create("configmaps", config("a"))
     api.store.update("configmaps", config("a", x="y"))
-    shortly(api.store.delete, "configmaps", "default", "a")
+    shortly(api.store, api.store.delete, "configmaps", "default", "a")
 
     events = await api.watch(f"{ALL}&resourceVersion={made['metadata']['resourceVersion']}")
 
@@ -133,7 +143,7 @@ async def test_a_streaming_list_must_say_what_it_matches(api: Client) -> None:
 
 async def test_without_initial_events_a_watch_begins_now(api: Client) -> None:
     api.store.create("configmaps", config("a"))
-    shortly(api.store.create, "configmaps", config("b"))
+    shortly(api.store, api.store.create, "configmaps", config("b"))
 
     events = await api.watch(f"{ALL}&sendInitialEvents=false&resourceVersionMatch=NotOlderThan")
 
@@ -143,12 +153,13 @@ async def test_without_initial_events_a_watch_begins_now(api: Client) -> None:
 async def test_bookmarks_come_every_few_seconds_and_at_the_end(
     api: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watching, "BOOKMARK_SECONDS", 0.4)
-    shortly(api.store.create, "secrets", config("elsewhere"))
+    monkeypatch.setattr(watching, "BOOKMARK_SECONDS", 0.2)
+    shortly(api.store, api.store.create, "secrets", config("elsewhere"))
 
     events = await api.watch(f"{ALL}&allowWatchBookmarks=true&resourceVersion=1")
 
-    assert told(events) == [("BOOKMARK", "")] * 3
+    assert len(events) > 2
+    assert set(told(events)) == {("BOOKMARK", "")}
     assert str(api.store.version) == events[-1][1]["metadata"]["resourceVersion"]
 
 

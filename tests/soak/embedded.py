@@ -14,6 +14,7 @@ import aiohttp
 from probe.sandbox.cluster import Cluster
 from tests.cluster.api import ApiError
 from tests.cluster.relay import Gate
+from tests.ports import reserved
 from tests.running import Daemon, daemon
 from tests.soak import shop
 from tests.soak.client import Client
@@ -147,12 +148,12 @@ class Embedded:
 @asynccontextmanager
 async def embedded(logs: Logs, interval: float) -> AsyncIterator[Embedded]:
     nodes = ("node-1", "node-2")
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, reserved() as port:
         async with Cluster(nodes) as cluster, aiohttp.ClientSession() as session:
             assert cluster.api is not None
             config = Path(folder, "kubeconfig")
             cluster.write_kubeconfig(config)
-            gate = Gate(int(cluster.api.url.rpartition(":")[2]))
+            gate = Gate(port, int(cluster.api.url.rpartition(":")[2]))
             await gate.open()
             _lead_to(config, cluster.api.url, f"{SERVER}:{gate.port}")
             asked = Asked(session, gate.port)
