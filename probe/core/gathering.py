@@ -1,6 +1,7 @@
 """Records -> evidence: what was dialed of a Service port, counted for its verdict."""
 
 from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 
 from probe.core.backing import Backing
 from probe.core.candidates import candidates
@@ -24,23 +25,28 @@ NODES_NAMED = 3
 """Nodes that one sentence names: a lost zone has dozens. Arbitrary."""
 
 
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """What is known besides the records of one Service: the ways to the nodes, what the cluster's
+    other objects say, and how this node's kube-proxy stands."""
+
+    paths: NodePaths
+    around: Surroundings
+    kube_proxy: KubeProxy
+
+
 def evidence(
-    record: ServiceRecord,
-    book: PortBook,
-    view: View,
-    paths: NodePaths,
-    around: Surroundings,
-    backing: Backing,
-    kube_proxy: KubeProxy,
+    record: ServiceRecord, book: PortBook, view: View, backing: Backing, besides: Circumstances
 ) -> Evidence:
     """What judge() needs to know of this Service port at this moment."""
-    service, seen = record.service, _Seen(record, book, view, around)
+    service, paths, around = record.service, besides.paths, besides.around
+    seen = _Seen(record, book, view, around)
     endpoints, vips, failing = seen.endpoints, seen.vips, seen.down or seen.vip_down
     told = (
         _shared(failing, book, paths, around) if book.anywhere else _emptied(record, book, around)
     )
     near = seen.near(paths.own) if around.prober.on_host else frozenset()
-    proxy, doubt = _of_kube_proxy(seen, book, view, kube_proxy)
+    proxy, doubt = _of_kube_proxy(seen, book, view, besides.kube_proxy)
     return Evidence(
         target_port=_target_port(book, endpoints),
         usable=book.anywhere,
@@ -73,9 +79,7 @@ def evidence(
         lossy=lossy(book.losses, view.now),
         undialed=seen.barred,
         elsewhere=book.leading - len(seen.led) - seen.barred,
-        details=tuple(
-            _sentence(t) for t in (*seen.down, *seen.unsteady, *seen.vip_down) if t.outcome
-        ),
+        details=seen.details(),
         node=paths.own,
         cause=told[0],
         shared=told[1],
@@ -146,6 +150,11 @@ class _Seen:
 
     def count(self, tracks: Iterable[Track], *states: State) -> int:
         return sum(self._is(track, *states) for track in tracks)
+
+    def details(self) -> tuple[str, ...]:
+        """What each edge that fails has met."""
+        failing = (*self.down, *self.unsteady, *self.vip_down)
+        return tuple(_sentence(t) for t in failing if t.outcome)
 
     def undecided(self) -> int:
         """How much is under way that may decide otherwise: dials that confirm, first ones, those

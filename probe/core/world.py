@@ -14,7 +14,7 @@ from probe.core.backing import NOTHING, Backing
 from probe.core.changes import Change
 from probe.core.docket import Docket
 from probe.core.edges import Kind, PortKey, ServiceKey
-from probe.core.gathering import evidence
+from probe.core.gathering import Circumstances, evidence
 from probe.core.health import ACCUSING, CONTINUOUS, FIRST_FAILURE, HEALS, ONCE, TURNS, UNSURE, Level
 from probe.core.judging import Turn
 from probe.core.ledger import PROXY_SYNC, PortBook, ServiceRecord, Track, View, fresh
@@ -63,6 +63,9 @@ class World:
         self._paths = NodePaths("" if laptop else config.node, quiet)
         self._roster = Roster(
             config, self.mirror, self._sharing, self._rounds, self._docket, self._paths
+        )
+        self._besides = Circumstances(
+            self._paths, self.mirror.surroundings, self._roster.kube_proxy
         )
         self._replica_sets = ReplicaSets()
         self._aging: list[tuple[ServiceRecord, PortBook]] = []
@@ -359,8 +362,7 @@ class World:
             backing = self.backing(record, book, now)
             self._roster.plan_candidates(record, book, view, backing.workloads)
             self._replica_sets.ask(record, book, view, backing)
-            around, kube_proxy = self.mirror.surroundings, self._roster.kube_proxy
-            found = evidence(record, book, view, self._paths, around, backing, kube_proxy)
+            found = evidence(record, book, view, backing, self._besides)
             turn = judging.judge(book, found, view, patience)
             if turn is not None:
                 turns.append(turn)

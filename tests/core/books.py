@@ -7,7 +7,7 @@ from probe.core.backing import Backing
 from probe.core.edges import Scope, implied
 from probe.core.evidence import Evidence
 from probe.core.expect import Place
-from probe.core.gathering import evidence
+from probe.core.gathering import Circumstances, evidence
 from probe.core.health import Level
 from probe.core.kube_proxy import KubeProxy
 from probe.core.ledger import PortBook, ServiceRecord, Track, View
@@ -52,8 +52,6 @@ def gathered(
         record,
         found,
         view,
-        paths or NodePaths(NODE, 14.0),
-        around or Surroundings(),
         Backing(tuple(workloads)),
-        KubeProxy({}),
+        Circumstances(paths or NodePaths(NODE, 14.0), around or Surroundings(), KubeProxy({})),
     )
