@@ -10,7 +10,7 @@ from itertools import islice
 from math import ceil, inf
 
 from probe.core import blame, judging, kube
-from probe.core.backing import NOTHING, Backing
+from probe.core.backing import Backing
 from probe.core.changes import Change
 from probe.core.docket import Docket
 from probe.core.edges import Kind, PortKey, ServiceKey
@@ -372,12 +372,11 @@ class World:
     def backing(self, record: ServiceRecord, book: PortBook, now: float) -> Backing:
         """What stands behind this port; whether pods are wanted matters where none is led to. Of
         ReplicaSets, listed now and then, it is not known whether they were scaled to zero."""
-        if record.service is None:
-            return NOTHING
-        workloads = self.mirror.workloads_of(record.service)
+        service = record.service
+        workloads = [] if service is None else self.mirror.workloads_of(service)
         return Backing(
             tuple(workloads),
-            scaled_to_zero=not book.leading and self.mirror.wants_nothing(record.service),
+            scaled_to_zero=not book.leading and self.mirror.wants_nothing(service),
             starting=not book.leading and self.mirror.starts.under_way(workloads, now),
             served=record.served and any(w.kind != REPLICA_SET for w in workloads),
             rolling=self._roster.watched_closely(record),
