@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Sequence
+from math import inf
 
 from probe.core import rollouts
 from probe.core.edges import Kind
@@ -89,9 +90,9 @@ def cluster_ip(
     whether it did so. It counts once `confirm` finds every endpoint in use answering after it.
 
     Not while an endpoint in use fails by itself or the port has failed already, and not where only
-    removed ones are left: no proxy could have sent it elsewhere. Nor once so many dials connected
-    since the last removed one was gone that a proxy which still sent to it would have shown: they
-    would all have missed it with a chance of 5 % (rollouts.error_bar). We dial this ClusterIP every
+    removed ones are left: no proxy could have sent it elsewhere. Nor to one since whose end so many
+    dials connected that a proxy which still sent to it would have shown: they would all have missed
+    it with a chance of 5 % (rollouts.error_bar). We dial this ClusterIP every
     `period` seconds until more is counted, and our dials meet this node's proxy: those of other
     nodes tell nothing of it. While this dial `waited` for its answer we made no other, so that much
     more may have gone unseen.
@@ -105,15 +106,15 @@ def cluster_ip(
     backends = led + (rollouts.removed_with(record.removals, latest) if latest else 1)
     for rollout in running if latest and counted else ():
         rollout.window = max(rollout.window, rollouts.error_bar(backends, counted or 0.0))
-    clean = _clean_dials(record, book, result)
-    explained = clean < 3 * backends and _may_be_removals(book, latest, result, at)
-    if latest is None or not explained:
+    cleared = _cleared(record, book, result, at, 3 * backends)
+    latest = rollouts.attribute(_open(record, cleared), at)
+    if latest is None or not _may_be_removals(book, latest, result, at):
         book.stray_timeout_at = at if result is Result.TIMEOUT else book.stray_timeout_at
         return False
     pace = counted or 1 / period
     if not running:  # what was counted may have been at the pace of close watching
         pace = min(pace, 1 / period)
-    _lay(book, Laid(at, led, pace, lost, latest, latest.rollouts))
+    _lay(book, Laid(at, led, pace, lost, latest, latest.rollouts, cleared))
     return True
 
 
@@ -149,21 +150,33 @@ def _dial_rate(
     return rollouts.dial_rate(book.sampled)
 
 
-def _clean_dials(record: ServiceRecord, book: PortBook, result: Result) -> int:
-    """How many dials before this one connected in a row since the last removed pod was gone."""
-    before, book.clean_dials = book.clean_dials, 0
-    if record.removals and result is Result.CONNECTED and not record.terminating:
-        book.clean_dials = before + 1
-    return before
+def _cleared(
+    record: ServiceRecord, book: PortBook, result: Result, at: float, enough: int
+) -> float:
+    """When the last but so many of the dials began that connected in a row before this one, which
+    failed; -inf if there are not as many."""
+    if result is Result.CONNECTED and record.removals:
+        if book.clean is None:
+            book.clean = deque(maxlen=LAID_KEPT)
+        book.clean.append(at)
+        return -inf
+    clean, book.clean = book.clean or (), None
+    before = [began for began in clean if began <= at]
+    return before[-enough] if len(before) >= enough else -inf
 
 
-def _may_be_removals(book: PortBook, latest: Removal | None, result: Result, at: float) -> bool:
+def _open(record: ServiceRecord, cleared: float) -> list[Removal]:
+    """The removals that may be to blame yet."""
+    return [removal for removal in record.removals if removal.gone_at > cleared]
+
+
+def _may_be_removals(book: PortBook, latest: Removal, result: Result, at: float) -> bool:
     """Whether the latest removal may explain this failed dial, and nothing else does."""
     muted = result is Result.TIMEOUT and at - book.stray_timeout_at < UNREPLIED_SECONDS
     aftermath = at < book.accused_at + AFTERMATH_SECONDS
     if result not in REMOVED or book.fallback or muted or aftermath:
         return False
-    if latest is None or latest.at < book.since:
+    if latest.at < book.since:
         return False
     return not _fails_by_itself(book) and not _failed_already(book)
 
@@ -188,7 +201,7 @@ def confirm(record: ServiceRecord, book: PortBook, now: float) -> None:
             open_.append(laid)
             continue
         laid.settle()
-        found = rollouts.attribute(record.removals, laid.at, answered)
+        found = rollouts.attribute(_open(record, laid.cleared), laid.at, answered)
         if laid.at < since and found is not None and found.at >= book.since:
             laid.confirm(record.removals, found)
             book.drain_failures = [*book.drain_failures[1 - DRAIN_FAILURES_KEPT :], laid.at]

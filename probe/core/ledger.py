@@ -118,12 +118,12 @@ class PortBook:
     first sight of the port, or BEFORE_US; `moved_at` is when those in use last changed under us,
     `moving_since` when they began to after they had long stayed the same.
     `losses` hold what was lost now and then lately, for each kind of edge.
-    `laid` are failures laid to removals that are not confirmed to be theirs; `clean_dials` counts
-    the ClusterIP's dials that connected one after the other since the last removed pod was gone,
-    `sampled` are when the last of them began, while something rolls or was removed;
-    `stray_timeout_at` is when one of them last timed out for another reason than a removal,
-    `accused_at` when the port was last judged to fail otherwise. `failing_since` is when the first
-    of its dials began that fail without a rest since then; inf while none does.
+    `laid` are failures laid to removals that are not confirmed to be theirs; `sampled` are when the
+    last of the ClusterIP's dials began, `clean` when the last that connected one after the other,
+    while something rolls or was removed; `stray_timeout_at` is when one of them last timed out for
+    another reason than a removal, `accused_at` when the port was last judged to fail otherwise.
+    `failing_since` is when the first of its dials began that fail without a rest since then; inf
+    while none does.
     """
 
     implied: PortEdges
@@ -137,7 +137,7 @@ class PortBook:
     stray_timeout_at: float = -inf
     accused_at: float = -inf
     failing_since: float = inf
-    clean_dials: int = 0
+    clean: deque[float] | None = None
     sampled: deque[float] | None = None
     last_success: dict[Kind, float] = field(default_factory=dict)
     plan: CandidatePlan | None = None

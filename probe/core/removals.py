@@ -64,6 +64,8 @@ def follow(
     for address in {**old, **new}:
         was, now_is = old.get(address), new.get(address)
         since = record.endpoint_since.get(address, -inf)
+        if address in gone and (now_is is None or now_is.pod != gone[address].pod):
+            gone[address].gone_at = min(gone[address].gone_at, seen)
         if now_is is None:
             record.endpoint_since.pop(address, None)
         elif was is None and _moves(gone.get(address), now_is, seen):
@@ -72,7 +74,9 @@ def follow(
             record.endpoint_since[address] = now
             moved = True
         if was is not None and _leaves(was, now_is):
-            record.removals.append(removal := Removal(address, seen, was.pod, since=since))
+            held = now_is is not None and now_is.pod == was.pod
+            removal = Removal(address, seen, was.pod, since=since, gone_at=inf if held else seen)
+            record.removals.append(removal)
             removal.belong(running)
             moved = True
         elif _takes_traffic(now_is) and not _takes_traffic(was):

@@ -67,7 +67,8 @@ class Phase(Word):
 @dataclass(slots=True)
 class Removal:
     """One endpoint that began to terminate, or went without that, at `at` (our receipt); `rollouts`
-    are those that it is of, its `pod` that of one. `since` is our first sight of it, or -inf."""
+    are those that it is of, its `pod` that of one. `since` is our first sight of it, or -inf, and
+    `gone_at` when it was in no slice any more, inf until then."""
 
     address: str
     at: float
@@ -75,6 +76,7 @@ class Removal:
     rollouts: "tuple[Rollout, ...]" = ()
     last_failure: float | None = None
     since: float = -inf
+    gone_at: float = inf
 
     @property
     def lag(self) -> float | None:
@@ -93,8 +95,8 @@ class Removal:
 class Laid:
     """A failed ClusterIP dial begun at `at` that a `removal` explains, unless an endpoint in use
     turns out to fail. `led` counts the endpoints in use then, `rate` is of our dials a second,
-    `waited` for how many seconds the dial kept us from making another. Until it is settled it is
-    one of the unconfirmed ones of these `rollouts`."""
+    `waited` for how many seconds the dial kept us from making another. What was gone by `cleared`
+    is not to blame. Until it is settled it is one of the unconfirmed ones of these `rollouts`."""
 
     at: float
     led: int
@@ -102,6 +104,7 @@ class Laid:
     waited: float
     removal: Removal
     rollouts: "tuple[Rollout, ...]"
+    cleared: float = -inf
 
     def settle(self) -> None:
         for rollout in self.rollouts:

@@ -26,7 +26,7 @@ def port_of(*levels: Level) -> tuple[ServiceRecord, PortBook]:
     book.expect(Place(NODE), local=False)
     for pod, level in zip(PODS, levels, strict=False):
         book.tracks[edge(pod)] = Track(edge(pod), endpoint(pod), -inf, level=level)
-    return ServiceRecord(service(), removals=[Removal("10.0.0.3", NOW)]), book
+    return ServiceRecord(service(), removals=[Removal("10.0.0.3", NOW, gone_at=NOW)]), book
 
 
 def dial(

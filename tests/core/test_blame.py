@@ -194,6 +194,32 @@ def test_a_proxy_that_has_shown_itself_clean_sends_nothing_to_a_removed_pod() ->
     assert dial(record, book, Result.REFUSED, NOW + 11)
 
 
+@pytest.mark.parametrize(("dials", "blamed"), [(8, True), (9, False)])
+def test_a_pod_that_has_long_gone_is_not_blamed_anew_when_another_one_goes(
+    dials: int, blamed: bool
+) -> None:
+    """Conntrack sends a dial after an unanswered one of two minutes before, during a rollout whose
+    own pods all answer still. Three backends, so nine dials in a row."""
+    record, book = port_of(Level.UP, Level.UP)
+    record.removals.append(Removal("10.0.0.4", NOW + 20))
+    for i in range(dials):
+        dial(record, book, Result.CONNECTED, NOW + 20 + i / 10)
+    assert dial(record, book, Result.TIMEOUT, NOW + 22)
+    answers_still(book, "10.0.0.4", NOW + 24)
+    answer(record, book, NOW + 24)
+
+    assert book.laid == ()
+    assert bool(book.drain_failures) is blamed
+
+
+def test_dials_that_began_after_it_clear_nobody_of_one_that_timed_out() -> None:
+    record, book = port_of(Level.UP, Level.UP)
+    for i in range(20):
+        dial(record, book, Result.CONNECTED, NOW + 5 + i / 10)
+
+    assert dial(record, book, Result.TIMEOUT, NOW + 4)
+
+
 def test_a_timeout_that_follows_another_one_may_be_conntracks() -> None:
     record, book = port_of(Level.UP, Level.DOWN)
     assert not dial(record, book, Result.TIMEOUT, NOW + 1)
@@ -207,7 +233,7 @@ def test_a_timeout_that_follows_another_one_may_be_conntracks() -> None:
 
 def test_while_the_pod_terminates_its_own_answers_prove_nothing_of_the_proxy() -> None:
     record, book = port_of(Level.UP, Level.UP)
-    record.slices = {"x": slice_of(leaving("10.0.0.3"))}
+    record.removals[0].gone_at = inf
     for i in range(99):
         dial(record, book, Result.CONNECTED, NOW + i / 10)
 

@@ -140,3 +140,25 @@ def test_a_removal_is_closed_after_its_window_and_only_a_seen_lag_is_kept() -> N
 
     assert removals.close(record, 65.0) == [10.0]
     assert record.removals == []
+
+
+def test_a_removed_endpoint_is_gone_once_no_slice_holds_its_pod() -> None:
+    """Until then it may answer those that a late proxy sends to it."""
+    record, here = ServiceRecord(), by_address("10.0.0.1")
+    ends, other = by_address(leaving("10.0.0.1")), by_address(endpoint("10.0.0.1", pod="other"))
+    removals.follow(record, here, ends, 5.0, 5.0)
+    (removal,) = record.removals
+    assert removal.gone_at == inf
+
+    removals.follow(record, ends, {}, 17.0, 17.0)
+    assert removal.gone_at == 17.0
+    removals.follow(record, {}, other, 20.0, 20.0)
+    assert removal.gone_at == 17.0
+
+
+@pytest.mark.parametrize("after", [(), (endpoint("10.0.0.1", pod="other"),)], ids=["none", "other"])
+def test_one_that_goes_without_terminating_is_gone_at_once(after: tuple[Endpoint, ...]) -> None:
+    record = ServiceRecord()
+    removals.follow(record, by_address("10.0.0.1"), by_address(*after), 5.0, 5.0)
+
+    assert [removal.gone_at for removal in record.removals] == [5.0]
