@@ -97,7 +97,9 @@ async def test_without_daemons_the_api_servers_cluster_ip_decides(
         ):
             await ground.reached()
         ground.cluster_ip(server.sockets[0].getsockname()[1])
-        silent = r"^this machine reaches no pod and there is no daemon to ask: install .* --from here$"
+        silent = (
+            r"^this machine reaches no pod and there is no daemon to ask: install .* --from here$"
+        )
         with pytest.raises(Unreachable, match=silent):
             await ground.reached()
         ahead.store.delete("services", "default", "kubernetes")
