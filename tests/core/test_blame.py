@@ -8,7 +8,7 @@ from probe.core.ledger import ServiceRecord, Track
 from probe.core.results import Result
 from probe.core.rollouts import REMOVAL_WINDOW, Phase, Removal
 from probe.core.verdicts import Judgement, Verdict
-from tests.core.facts import edge, endpoint, leaving, service, slice_of
+from tests.core.facts import edge, endpoint, leaving, service
 from tests.core.laying import NOW, PODS, answer, answers_still, dial, port_of, rollout
 
 
@@ -252,7 +252,7 @@ def test_while_a_dial_waits_for_its_answer_no_other_could_tell() -> None:
 
 def test_while_one_waits_for_its_answer_the_other_familys_dials_go_on() -> None:
     record, book = port_of(Level.UP, Level.UP)
-    record.slices = {"x": slice_of(leaving("10.0.0.3"))}
+    record.removals[0].gone_at = inf
     running = rollout()
     for i in range(40):
         dial(record, book, Result.CONNECTED, NOW + i / 10, running)

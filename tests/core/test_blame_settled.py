@@ -1,5 +1,7 @@
 """How failures that were laid to removals are settled, and what a lag is told of them."""
 
+from math import inf
+
 import pytest
 
 from probe.core import blame
@@ -7,7 +9,7 @@ from probe.core.health import Level
 from probe.core.results import Result
 from probe.core.rollouts import REMOVAL_WINDOW, Removal
 from probe.core.verdicts import Judgement, Verdict
-from tests.core.facts import edge, leaving, slice_of
+from tests.core.facts import edge
 from tests.core.laying import NOW, PODS, answer, answers_still, dial, port_of, rollout
 
 
@@ -148,7 +150,7 @@ def test_a_lag_is_of_the_rollout_that_ran_as_the_pod_was_removed() -> None:
 def test_without_a_rollout_the_last_dials_tell_of_a_pace_that_may_be_over() -> None:
     record, book = port_of(Level.UP, Level.UP)
     running = rollout()
-    record.slices = {"x": slice_of(leaving("10.0.0.3"))}
+    record.removals[0].gone_at = inf
     for i in range(40):
         dial(record, book, Result.CONNECTED, NOW + i / 20, running, period=0.05)
     dial(record, book, Result.REFUSED, NOW + 2, running, period=0.05)
