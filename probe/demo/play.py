@@ -47,6 +47,10 @@ class Score:
     refused: dict[str, int] = field(default_factory=dict)
     reported: bool = True
 
+    def concerns(self, item: str) -> bool:
+        """Whether that is told of what a fault was injected into."""
+        return any(item.rpartition(" ")[0] == each.rpartition(" ")[0] for each in self.injected)
+
     @property
     def missed(self) -> list[str]:
         return [item for item in self.injected if item not in self.found]
@@ -155,7 +159,7 @@ class Player:
         await scenario.heal(self._cluster, self._options)
 
         async def healed() -> bool:
-            await self._look(score)
+            await self._look(score, healing=True)
             return self._all_healthy
 
         lingers = self._options.linger if scenario.rolls else 0
@@ -192,8 +196,9 @@ class Player:
             await asyncio.sleep(POLL)
         return True
 
-    async def _look(self, score: Score | None) -> None:
-        """Reads the daemon once and files what it says."""
+    async def _look(self, score: Score | None, *, healing: bool = False) -> None:
+        """Reads the daemon once and files what it says. A port whose pods are mended one by one
+        still fails until all are, by whatever verdict."""
         self._scene.services = await self._daemon.services()
         document = await self._daemon.changes()
         self._scene.changes, self._rollouts = document["changes"], document["rollouts"]
@@ -213,7 +218,7 @@ class Player:
                     self._tell("found", item)
                 score.advice[item] = held.get("advice", [])
                 score.summaries[item] = port["summary"]
-            elif item not in score.false:
+            elif item not in score.false and not (healing and score.concerns(item)):
                 score.false.append(item)
                 self._tell("false", item)
 

@@ -204,3 +204,17 @@ async def test_the_document_has_the_shape_that_scripts_read() -> None:
         "false": ["c"],
         "rollouts": [],
     }
+
+
+@pytest.mark.parametrize(
+    ("item", "concerned"),
+    [
+        (f"{WEB} endpoint_down", True),
+        ("Service demo-app/web:80 endpoint_down", False),
+        ("Service demo-app/legacy:8080 blackholed", False),
+    ],
+)
+def test_what_is_mended_pod_by_pod_fails_by_another_name_until_it_is(
+    item: str, *, concerned: bool
+) -> None:
+    assert Score("x", [f"{WEB} blackholed"]).concerns(item) is concerned
