@@ -1,8 +1,14 @@
 """What stands behind a Service: the workloads whose pods it selects, and what is done to them."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from probe.core.workloads import REPLICA_SET, Workload
+
+
+def any_watched(workloads: Iterable[Workload]) -> bool:
+    """Whether one of them is watched: ReplicaSets are listed now and then only."""
+    return any(workload.kind != REPLICA_SET for workload in workloads)
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +26,8 @@ class Backing:
 
     @property
     def watched(self) -> bool:
-        """Whether one of them is watched: ReplicaSets are listed now and then only."""
-        return any(workload.kind != REPLICA_SET for workload in self.workloads)
+        """Whether one of them tells at once when it changes."""
+        return any_watched(self.workloads)
 
     @property
     def unplaced(self) -> bool:

@@ -10,7 +10,7 @@ from itertools import islice
 from math import ceil, inf
 
 from probe.core import blame, judging, kube
-from probe.core.backing import Backing
+from probe.core.backing import Backing, any_watched
 from probe.core.changes import Change
 from probe.core.docket import Docket
 from probe.core.edges import Kind, PortKey, ServiceKey
@@ -28,7 +28,6 @@ from probe.core.rounds import CANDIDATE_ROUNDS, Config, Dial, Rounds
 from probe.core.schedule import Cadence
 from probe.core.sharing import Sharing
 from probe.core.verdicts import PROXY_PATIENCE
-from probe.core.workloads import REPLICA_SET
 
 SIBLINGS_ASKED = 20
 """Edges of a Service port that are dialed out of turn when one of them turns. Arbitrary: enough
@@ -378,7 +377,7 @@ class World:
             tuple(workloads),
             scaled_to_zero=not book.leading and self.mirror.wants_nothing(service),
             starting=not book.leading and self.mirror.starts.under_way(workloads, now),
-            served=record.served and any(w.kind != REPLICA_SET for w in workloads),
+            served=record.served and any_watched(workloads),
             rolling=self._roster.watched_closely(record),
         )
 
