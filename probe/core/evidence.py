@@ -30,7 +30,8 @@ class Evidence:
     """All that is known of one Service port at one moment. Counts are of endpoints.
 
     `expected` are those this node should have an opinion on, `dialed` those freshly dialed; `down`
-    holds the last result of each that is down, `failing_new` are those that failed before they had
+    holds the last result of each that is down, `outrun` are edges that were dialed before another
+    one turned, `failing_new` are those that failed before they had
     settled, `unsteady` those that answer at present but fail again and again. `vip_down` holds the
     result of each ClusterIP that is down although it should connect, and `vip_failing` for how many
     seconds its dials have done nothing else, from the first to the last; `vip_late` is as
@@ -59,6 +60,7 @@ class Evidence:
     up: int = 0
     down: tuple[Result, ...] = ()
     undecided: int = 0
+    outrun: int = 0
     settling: int = 0
     failing_new: int = 0
     unsteady: int = 0
@@ -110,7 +112,7 @@ class Evidence:
     @property
     def pending(self) -> bool:
         """Whether dials under way will decide what this is."""
-        return self.candidates_pending or self.undecided > 0
+        return self.candidates_pending or self.undecided > 0 or self.outrun > 0
 
     @property
     def all_down(self) -> bool:

@@ -55,6 +55,7 @@ def evidence(
         up=seen.count(endpoints, State.UP),
         down=_results(seen.down, view),
         undecided=seen.undecided() + sum(paths.in_doubt(t) for t in seen.down) + doubt,
+        outrun=seen.outrun(),
         settling=seen.count(endpoints, State.EXCLUDED),
         failing_new=seen.count(filter(_fails, endpoints), State.EXCLUDED),
         unsteady=len(seen.unsteady),
@@ -156,18 +157,21 @@ class _Seen:
         failing = (*self.down, *self.unsteady, *self.vip_down)
         return tuple(_sentence(t) for t in failing if t.outcome)
 
+    def outrun(self) -> int:
+        """How many edges were dialed before another one turned, and may have turned since."""
+        told = (State.UP, State.DOWN)
+        return sum(self._is(t, *told) and self._book.outran(t) for t in self.tracks)
+
     def undecided(self) -> int:
-        """How much is under way that may decide otherwise: dials that confirm, first ones, those
-        that a turn has outrun, and what kube-proxy has yet to follow. The ClusterIP's confirm where
-        all that we dial is down, and it has to speak for the endpoints that only others dial."""
+        """How much is under way that may decide otherwise: dials that confirm, first ones, and what
+        kube-proxy has yet to follow. The ClusterIP's confirm where all that we dial is down, and it
+        has to speak for the endpoints that only others dial."""
         book, view = self._book, self._view
         speaks = len(self.down) == len(self.dialed) > 0 and len(self.led) < book.leading
-        told = (State.UP, State.DOWN)
         return (
             self.count(self.endpoints, State.FAILING)
             + (self.count(self.vips, State.FAILING) if speaks else 0)
             + sum(t.outcome is None and t.fault is None for t in self.tracks)
-            + sum(self._is(t, *told) and book.outran(t) for t in self.tracks)
             + (0 if self.down or self.drain_failures else len(self.vip_late))
             + len(book.laid)
             + (not book.anywhere and _just_emptied(book, view))

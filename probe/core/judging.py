@@ -65,6 +65,14 @@ def calm(book: PortBook, found: Evidence) -> bool:
     return fine and not (found.settling or found.pending or found.emptying)
 
 
+def overtaken(book: PortBook, found: Evidence) -> bool:
+    """Whether nothing but edges that others have outrun keeps a new verdict back: all fail at once,
+    and the last of them was met after the first was confirmed already."""
+    if book.held_since is None or not found.outrun or found.undecided or found.candidates_pending:
+        return False
+    return verdicts.judge(found).verdict is not book.judgement.verdict
+
+
 def _waits(
     found: Evidence,
     old: Judgement,

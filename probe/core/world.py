@@ -363,6 +363,8 @@ class World:
             self._replica_sets.ask(record, book, view, backing)
             found = evidence(record, book, view, backing, self._besides)
             turn = judging.judge(book, found, view, patience)
+            if judging.overtaken(book, found):
+                self._ask(book, now)
             if turn is not None:
                 turns.append(turn)
             self._docket.rest(record, book, restless=not judging.calm(book, found))

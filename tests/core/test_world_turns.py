@@ -4,15 +4,18 @@ import pytest
 
 from probe.core.edges import Kind
 from probe.core.results import Outcome
-from probe.core.rounds import Dial
+from probe.core.rounds import Config, Dial
 from tests.core.facts import (
     CONNECTED,
+    KEY,
+    NODE,
     REFUSED,
     REJECTED,
     TIMEOUT,
     VIP,
     Story,
     answers,
+    service,
     slice_of,
     standing,
 )
@@ -94,6 +97,23 @@ def test_a_flapping_edge_costs_its_siblings_no_more_than_a_second_round() -> Non
 
     calm = [d for d in story.dials_since(began, Kind.ENDPOINT) if d.edge.address != PODS[0]]
     assert len(calm) <= 2.2 * 2 * 200 / INTERVAL
+
+
+@pytest.mark.parametrize("moment", range(0, 60, 3))
+@pytest.mark.parametrize(("interval", "asked"), [(INTERVAL, False), (30.0, True)])
+def test_who_fails_last_does_not_keep_back_for_a_round_what_was_confirmed_before(
+    interval: float, *, asked: bool, moment: int
+) -> None:
+    """In the first round siblings are asked over several seconds: when the last of them fails, the
+    first is down already, and may be well again. It is dialed once more, not a round later."""
+    story = Story(Config(NODE, interval=interval)).listed([service()], [slice_of(*PODS)])
+    story.run(1 + moment / 10)
+    story.answer = answers(**failing(REFUSED))
+    if asked:
+        story.world.ask(KEY[:2], story.now)
+    story.run(7)
+
+    assert story.verdict() == "not_listening"
 
 
 def test_a_syn_that_is_lost_as_an_outage_ends_is_no_loss() -> None:
