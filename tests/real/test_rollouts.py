@@ -2,8 +2,9 @@
 sends to their old pods.
 
 kube-proxy is frozen on one of two nodes while the old pods go, which makes certain what its usual
-lag makes likely. A daemon on each node dials at its own pace: closely while something rolls. How
-long a removal really took is read off the rules of both.
+lag makes likely; the careful ones go last, however slowly the others roll. A daemon on each node
+dials at its own pace: closely while something rolls. How long a removal really took is read off the
+rules of both.
 """
 
 import asyncio
@@ -31,7 +32,9 @@ PODS = 2
 FROZEN = 5.0
 """Seconds for which kube-proxy stands still after the old pods are told to go."""
 DRAIN = 11
-"""Seconds of preStop.sleep: longer than that and than one Deployment may roll behind another."""
+"""Seconds of preStop.sleep: as much longer than that as kube-proxy may take to catch up."""
+LINGER = ("--linger", "600")
+"""What the rollouts explain holds until the last test has asked for it, not for half a minute."""
 ENOUGH = 10
 """Failed dials: half a second of them."""
 HEARD = 2.0
@@ -71,7 +74,7 @@ async def rolled(cluster: Cluster) -> AsyncIterator[Rolled]:
     old = {name: await cluster.has_endpoints(name, PODS, SPACE) for name in NAMES}
     for node in range(len(cluster.nodes)):
         await cluster.connects(*NAMES, space=SPACE, node=node)
-    flags = ("--namespaces", SPACE, "--vantage", "host")
+    flags = ("--namespaces", SPACE, "--vantage", "host", *LINGER)
     async with AsyncExitStack() as stack:
         daemons = {
             node.name: await stack.enter_async_context(
@@ -85,9 +88,11 @@ async def rolled(cluster: Cluster) -> AsyncIterator[Rolled]:
         gone = [address for addresses in old.values() for address in addresses]
         truth = await stack.enter_async_context(Truth(cluster, SPACE, gone).running())
         with cluster.nodes[0].proxy.frozen():
-            names = (f"deployment/{name}" for name in NAMES)
-            await cluster.kubectl("set", "env", *names, "-n", SPACE, "ROLLED=yes")
-            await until(lambda: truth.told(gone), 90, every=EVERY)
+            for names in (CARELESS, ("careful",)):
+                rolling = (f"deployment/{name}" for name in names)
+                await cluster.kubectl("set", "env", *rolling, "-n", SPACE, "ROLLED=yes")
+                told = [address for name in names for address in old[name]]
+                await until(lambda: truth.told(told), 90, every=EVERY)  # noqa: B023
             await asyncio.sleep(FROZEN)
         await until(lambda: truth.forgotten(gone), 90, every=EVERY)
         for daemon in daemons.values():
