@@ -21,9 +21,10 @@ FROZEN_SECONDS = 3.0
 
 
 def restart(cluster: Cluster, space: str, name: str, gate: Path) -> tuple[str, ...]:
-    """The command of a watch; the gate is there once it runs."""
+    """The command of a watch; the gate is there once it runs, and it goes on once that is not."""
     where = f"--kubeconfig {cluster.inner_kubeconfig} -n {space}"
-    return ("--", "sh", "-c", f"touch {gate}; {KUBECTL} {where} rollout restart deployment/{name}")
+    waiting = f"touch {gate}; while test -e {gate}; do sleep 0.1; done"
+    return ("--", "sh", "-c", f"{waiting}; {KUBECTL} {where} rollout restart deployment/{name}")
 
 
 async def test_the_rollout_is_charged_with_what_callers_met_and_the_careful_one_with_nothing(
@@ -42,13 +43,18 @@ async def test_the_rollout_is_charged_with_what_callers_met_and_the_careful_one_
         command = ("watch", f"deployment/{name}", "-n", space, *config)
         return await node.inside.probe(*command, *restart(cluster, space, name, gate), seconds=150)
 
-    watching = asyncio.gather(watch("careless", gates[0]), watch("careful", gates[1]))
-    await until(lambda: all(gate.exists() for gate in gates))
+    watching = [asyncio.create_task(watch("careless", gates[0]))]
+    await until(gates[0].exists)
     with node.proxy.frozen():
-        for name, before in old.items():
-            await until(lambda: _replaced(cluster, space, name, before), 90)  # noqa: B023
+        gates[0].unlink()
+        await until(lambda: _replaced(cluster, space, "careless", old["careless"]), 90)
+        # Only now, so that they sleep for longer than kube-proxy stands still, whoever is slow.
+        watching.append(asyncio.create_task(watch("careful", gates[1])))
+        await until(gates[1].exists)
+        gates[1].unlink()
+        await until(lambda: _replaced(cluster, space, "careful", old["careful"]), 90)
         await asyncio.sleep(FROZEN_SECONDS)
-    hasty, patient = await watching
+    hasty, patient = await asyncio.gather(*watching)
 
     record: Any = hasty.document
     assert hasty.code == 1, hasty.err
