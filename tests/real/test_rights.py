@@ -60,7 +60,9 @@ async def account(cluster: Cluster, space: str, *without: str) -> AsyncIterator[
         "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": space}],
     }
     await cluster.apply(service_account(name), role(name, without), binding, space=space)
-    try:
+    user = f"system:serviceaccount:{space}:{name}"
+    try:  # who asks at once may be refused: the authorizer hears of what is stored by a watch
+        await until(lambda: allowed(cluster, user, "list", "", "nodes"), every=0.1)
         yield name
     finally:
         await cluster.kubectl("delete", "clusterrole,clusterrolebinding", name)
