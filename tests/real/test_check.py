@@ -25,12 +25,15 @@ async def test_a_mismatch_by_kubectl_patch_is_told_with_its_author_and_mended_by
         command = ("check", "svc", "web", "-n", space, "--kubeconfig", config, *flags)
         return await cluster.nodes[0].inside.probe(*command)
 
-    async def becomes(verdict: str) -> Ended:
-        """The check as JSON once it finds that, as kube-proxy follows."""
+    async def becomes(verdict: str, vip: str) -> Ended:
+        """The check as JSON once it finds that, and this result of the ClusterIP's dial: kube-proxy
+        follows after the endpoints."""
 
         async def asked() -> Any:
             found = await check("-o", "json")
-            return found if found.document["verdict"] == verdict else None
+            (port,) = found.document["ports"]
+            met = {edge["result"] for edge in port["edges"] if edge["kind"] == "service"}
+            return found if (found.document["verdict"], met) == (verdict, {vip}) else None
 
         ended: Ended = await until(asked)
         return ended
@@ -38,15 +41,15 @@ async def test_a_mismatch_by_kubectl_patch_is_told_with_its_author_and_mended_by
     await cluster.apply(deployment("web", 2), service("web", "web"), space=space)
     await cluster.rolled_out("deployment/web", space)
     await cluster.has_endpoints("web", 2, space)
-    healthy = await becomes("healthy")
+    healthy = await becomes("healthy", "connected")
     patch = '{"spec":{"ports":[{"port":80,"targetPort":8081}]}}'
     await cluster.kubectl("patch", "service", "web", "-n", space, "-p", patch)
-    broken = await becomes("port_mismatch")
+    broken = await becomes("port_mismatch", "refused")
     screen = await check()
     lines = screen.out.splitlines()
     (advice,) = (line for line in lines if "kubectl patch" in line)
     await cluster.kubectl(*shlex.split(advice)[1:])
-    mended = await becomes("healthy")
+    mended = await becomes("healthy", "connected")
 
     assert (healthy.code, healthy.err) == (0, "")
     assert (screen.code, screen.err) == (1, "")
