@@ -59,7 +59,7 @@ async def test_with_a_role_in_each_namespace_it_tells_what_is_wrong_there(
     await cluster.kubectl("patch", "service", "web", "--type=json", "-p", patch)
     await until(lambda: all_say("port_mismatch"), 90, every=EVERY)
 
-    (found, *_) = [await asked(cluster, pod, "/api/v1/services") for pod in daemons]
+    found = await until(lambda: asked(cluster, daemons[0], "/api/v1/services"), every=EVERY)
     assert {each["service"]["namespace"] for each in found["services"]} == {"default", "edgeprobe"}
     for pod in daemons:
         refused = [
