@@ -138,10 +138,15 @@ async def test_what_was_just_broken_is_seen_by_every_node_and_by_one(
             assert edits[0]["by"] == "kubectl-patch"
             assert edits[0]["detail"] == "port 80: targetPort 8080 -> 8081"
             assert "set targetPort to 8080: kubectl patch" in ended.document["advice"][0]
-        history = (await asked(cluster, "--since", "10m")).document["history"]
-        assert [(i["verdict"], i["nodes"]) for i in history["incidents"]] == [
-            ("port_mismatch", ["node1", "node2"])
-        ]
+
+        async def remembered() -> bool:
+            """Each daemon tells of an incident seconds after its verdict turned."""
+            told = (await asked(cluster, "--since", "10m")).document["history"]["incidents"]
+            return [(i["verdict"], i["nodes"]) for i in told] == [
+                ("port_mismatch", ["node1", "node2"])
+            ]
+
+        await until(remembered, 60, every=0.5)
     finally:
         await cluster.kubectl("patch", *where, path % 8080)
 
