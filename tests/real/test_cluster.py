@@ -72,9 +72,11 @@ async def _others(cluster: Cluster, space: str, before: set[str]) -> set[str] | 
 
 
 @one_mode
-async def test_a_deleted_pod_serves_until_its_grace_is_over(cluster: Cluster, space: str) -> None:
-    lifecycle = {"preStop": {"sleep": {"seconds": 5}}}
-    web = deployment("web", grace=15, readinessProbe=READY, lifecycle=lifecycle)
+async def test_a_deleted_pod_serves_until_its_hook_is_done(cluster: Cluster, space: str) -> None:
+    sign = cluster.folder / f"may-end-{space}"
+    waiting = ["sh", "-c", f"until test -e {sign}; do sleep 0.1; done"]
+    lifecycle = {"preStop": {"exec": {"command": waiting}}}
+    web = deployment("web", grace=150, readinessProbe=READY, lifecycle=lifecycle)
     await cluster.apply(web, service("web", "web"), space=space)
     await cluster.has_endpoints("web", 1, space)
     old = await only_pod(cluster, space)
@@ -82,6 +84,7 @@ async def test_a_deleted_pod_serves_until_its_grace_is_over(cluster: Cluster, sp
 
     await until(lambda: _has(cluster, space, (False, True, True)))
     assert await connects(cluster, old.address, 8080)
+    sign.touch()
     await until(lambda: _not(cluster, space, (False, True, True)))
     await until(lambda: _replaced(cluster, space, old.name))
     assert not await connects(cluster, old.address, 8080)
