@@ -110,7 +110,9 @@ async def _mismatch(
     await probe.becomes("backend-v1", "port_mismatch")
     judged = clock()
     fired = await _notified(stack, 2)
-    assert await stack.query('ALERTS{alertname="EdgeprobePortMismatch",alertstate="firing"}')
+    # Prometheus sends an alert before it stores that it does.
+    firing = 'ALERTS{alertname="EdgeprobePortMismatch",alertstate="firing"}'
+    await until(partial(stack.query, firing))
     at = _now()
     cluster.apply(service("backend-v1"), manager="kubectl-patch")
     mended = clock()
