@@ -153,7 +153,7 @@ async def test_without_initial_events_a_watch_begins_now(api: Client) -> None:
 async def test_bookmarks_come_every_few_seconds_and_at_the_end(
     api: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watching, "BOOKMARK_SECONDS", 0.2)
+    monkeypatch.setattr(watching, "BOOKMARK_SECONDS", 0.02)  # fifty in the watch's second
     shortly(api.store, api.store.create, "secrets", config("elsewhere"))
 
     events = await api.watch(f"{ALL}&allowWatchBookmarks=true&resourceVersion=1")
