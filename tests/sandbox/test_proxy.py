@@ -1,7 +1,6 @@
 """The proxy: what dials to a ClusterIP meet, and when."""
 
 import asyncio
-import os
 import time
 from collections import Counter
 
@@ -10,6 +9,7 @@ import pytest
 from probe.sandbox import proxy
 from probe.sandbox.cluster import Cluster
 from probe.sandbox.proxy import backends_of
+from tests.desk import descriptors
 from tests.running import until
 from tests.sandbox.manifests import (
     NAMESPACE,
@@ -234,13 +234,14 @@ def test_an_empty_slice_and_another_port_lead_nowhere() -> None:
 
 
 async def test_two_hundred_services_start_within_seconds_and_rest_without_work() -> None:
+    before = descriptors()  # of what other tests have left to the garbage collector, too
     async with sandbox(deployment(replicas=4)) as cluster:
         for number in range(200):
             cluster.apply(service(f"s{number}", selector={"app": "web"}))
         await cluster.settled(within=30)
         for number in range(0, 200, 20):
             assert await dial(cluster_ip(cluster, f"s{number}"), 8080) == "connected"
-        assert len(os.listdir("/proc/self/fd")) < 300
+        assert descriptors() - before < 300
         await until(_rests)
 
 
