@@ -31,7 +31,9 @@ async def test_the_settings_of_a_daemon_elsewhere_are_not_its_own(
     async with Cluster() as cluster:
         cluster.write_kubeconfig(tmp_path / "kubeconfig")
         async with Watched(tmp_path / "kubeconfig", linger=1) as daemon:
-            assert await daemon.services() == []
+            (found,) = await until(daemon.services, every=0.2)  # it sees itself
+
+    assert found["service"] == {"namespace": "edgeprobe", "name": "edgeprobe"}
 
 
 async def test_one_that_cannot_start_fails_with_its_own_words(tmp_path: Path) -> None:
