@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -73,15 +74,17 @@ def test_the_live_picture_fits_and_shows_every_verdict_whole(
     assert ("why why" in text) == (width >= demo_view.WITH_REASONS)
 
 
-def test_lines_say_what_happened_and_when() -> None:
+def test_lines_say_what_happened_and_when(monkeypatch: pytest.MonkeyPatch) -> None:
     stream = io.StringIO()
+    moments = iter((100.0, 100.0, 112.34))  # when it began, and when each is told
+    monkeypatch.setattr(demo_view, "time", SimpleNamespace(monotonic=lambda: next(moments)))
 
     with Lines(stream) as lines:
         lines.tell("scenario", "blackhole: every pod stops answering")
         lines.tell("missed", FOUND)
 
     assert stream.getvalue() == (
-        f"  0.0s == blackhole: every pod stops answering\n  0.0s  ! MISSED: {FOUND}\n"
+        f"  0.0s == blackhole: every pod stops answering\n 12.3s  ! MISSED: {FOUND}\n"
     )
 
 
