@@ -100,7 +100,7 @@ class Lines:
         self._stream = stream
         self._started = time.monotonic()
         self._told: tuple[Any, ...] = ()
-        self._next = self._started
+        self._next = 0.0
 
     def __enter__(self) -> Self:
         return self
@@ -124,9 +124,9 @@ class Lines:
         progress = course.progress.text() if course.progress and course.record else ""
         told = doing(scene, now), progress, failed
         turned = told[0] != (self._told or ("",))[0]
-        if told == self._told or (not turned and time.monotonic() < self._next):
+        if told == self._told or (not turned and now < self._next):
             return
-        self._told, self._next = told, time.monotonic() + LINES_APART
+        self._told, self._next = told, now + LINES_APART
         self._print("; ".join(filter(None, (doing(scene, now), progress, met(scene)))))
 
     def say(self, line: str) -> None:

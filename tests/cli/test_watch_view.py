@@ -64,7 +64,8 @@ def test_lines_are_told_when_something_turns() -> None:
         lines.show(scene(), 0.0)
         lines.show(scene(), 0.25)
         lines.show(scene(record()), 1.0)
-        lines.show(scene(record(3)), 1.25)  # too soon after the one before
+        lines.show(scene(record(2)), 1.25)  # too soon after the one before
+        lines.show(scene(record(3)), 2.25)
         lines.show(scene(record(3, ended=True)), 11.0)
 
     said = [line.partition("s  ")[2] for line in stream.getvalue().splitlines()]
@@ -76,6 +77,7 @@ def test_lines_are_told_when_something_turns() -> None:
         "    lifecycle: {preStop: ...}",
         "waiting for a rollout of Deployment demo-app/web",
         "rolling; 2 of 4 updated, 4 available, 2 old; none of 9 dials failed",
+        "rolling; 2 of 4 updated, 4 available, 2 old; 3 refused of 9 dials failed",
         "complete, still dialing; 2 of 4 updated, 4 available, 2 old; 3 refused of 9 dials failed",
     ]
 
