@@ -5,6 +5,7 @@ import os
 import re
 import sys
 import termios
+from contextlib import suppress
 from itertools import takewhile
 from pathlib import Path
 
@@ -27,11 +28,15 @@ async def typed(*arguments: str, columns: int, **env: str) -> list[str]:
             stdout=terminal,
             env=environment(TERM="xterm", **env),
         )
-        await process.wait()  # a screenful fits the kernel's buffer
-        return re.sub(r"\x1b\[[0-9;]*m", "", os.read(master, 2**16).decode()).splitlines()
     finally:
         os.close(terminal)
-        os.close(master)
+    shown = b""
+    with suppress(OSError):  # EIO once nobody holds the terminal any more; a read may be a part
+        while True:
+            shown += await asyncio.to_thread(os.read, master, 2**16)
+    os.close(master)
+    await process.wait()
+    return re.sub(r"\x1b\[[0-9;]*m", "", shown.decode()).splitlines()
 
 
 @pytest.mark.parametrize("columns", [80, 100, 140])

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests.hostile import write_kubeconfig
-from tests.running import environment
+from tests.running import PATIENCE, environment
 
 pytestmark = pytest.mark.slow
 
@@ -27,8 +27,8 @@ def plugin(script: str) -> dict[str, Any]:
     return {"exec": {"apiVersion": version, "command": "sh", "args": ["-c", script]}}
 
 
-async def shown_until(word: str, *arguments: str) -> str:
-    """What a terminal shows of a command until it has shown the word; then comes Ctrl-C."""
+async def shown_until(words: tuple[str, ...], *arguments: str) -> str:
+    """What a terminal shows of a command until it has shown all the words; then comes Ctrl-C."""
     master, terminal = os.openpty()
     termios.tcsetwinsize(terminal, (24, 200))
     process = await asyncio.create_subprocess_exec(
@@ -41,8 +41,8 @@ async def shown_until(word: str, *arguments: str) -> str:
     os.close(terminal)
     shown = ""
     try:
-        async with asyncio.timeout(30):
-            while word not in shown:
+        async with asyncio.timeout(PATIENCE):
+            while not all(word in shown for word in words):
                 shown += (await asyncio.to_thread(os.read, master, 2**16)).decode()
     finally:
         with suppress(ProcessLookupError):
@@ -60,10 +60,10 @@ async def test_a_plugin_s_login_is_read_and_who_is_waited_for(
     path = write_kubeconfig(tmp_path / "k", "https://127.0.0.1:1", user=plugin(waits))
 
     said = "probe: waiting for sh (the exec plugin of context 'test') ..."
-    shown = await shown_until(said, *command, "--kubeconfig", str(path))
+    # Who is slow to say what is to be done says it after we have said that it is waited for.
+    words = (LOGIN, '"interactive": true', said)
+    await shown_until(words, *command, "--kubeconfig", str(path))
 
-    assert LOGIN in shown
-    assert '"interactive": true' in shown
     with pytest.raises(ProcessLookupError):
         os.kill(int((tmp_path / "pid").read_text()), 0)
 
@@ -74,7 +74,7 @@ async def test_an_api_server_that_hangs_is_named(tmp_path: Path, command: tuple[
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
         path = write_kubeconfig(tmp_path / "k", url)
 
-        shown = await shown_until(" ...", *command, "--kubeconfig", str(path))
+        shown = await shown_until((" ...",), *command, "--kubeconfig", str(path))
 
     assert re.search(rf"\r\x1b\[Kprobe: asking (the API server at )?{url}", shown)
 
@@ -83,8 +83,9 @@ async def test_a_daemon_that_logs_json_keeps_a_plugin_out_of_its_log(tmp_path: P
     refuses = f"echo '{LOGIN}' >&2; exit 1"
     path = write_kubeconfig(tmp_path / "k", "https://127.0.0.1:1", user=plugin(refuses))
 
-    shown = await shown_until(LOGIN, "run", "--log-format", "json", "--kubeconfig", str(path))
+    end = f"and said '{LOGIN}': run it by hand"
+    shown = await shown_until((end,), "run", "--log-format", "json", "--kubeconfig", str(path))
 
     (line,) = shown.splitlines()
     assert line.startswith("probe: context 'test' in kubeconfig ")
-    assert line.endswith(f"and said '{LOGIN}': run it by hand")
+    assert line.endswith(end)

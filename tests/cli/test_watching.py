@@ -86,13 +86,13 @@ async def test_watch_on_a_terminal_draws_over_what_stands_there(held: Path) -> N
         stderr=asyncio.subprocess.DEVNULL,
         env=environment(TERM="xterm", KUBECONFIG=str(held)),
     )
-    text = ""
+    shown = b""  # a read may end within a character
 
     def drawn() -> int:
-        nonlocal text
+        nonlocal shown
         with suppress(BlockingIOError):
-            text += os.read(master, 2**16).decode()
-        return text.count("\x1b[J")
+            shown += os.read(master, 2**16)
+        return shown.count(b"\x1b[J")
 
     try:
         await until(lambda: drawn() >= 2)
@@ -103,7 +103,8 @@ async def test_watch_on_a_terminal_draws_over_what_stands_there(held: Path) -> N
         os.close(master)
 
     assert process.returncode == 130
-    picture = re.sub(r"\x1b\[[0-9;]*[mK]", "", text.split("\x1b[H")[2]).splitlines()
+    second = shown.split(b"\x1b[H")[2].decode()
+    picture = re.sub(r"\x1b\[[0-9;]*[mK]", "", second).splitlines()
     assert picture[0].startswith("demo-app/backend-v1  ClusterIP")
     assert picture[-2].startswith("checked 20")
     assert len(picture) <= 24
