@@ -106,7 +106,25 @@ async def _ended(process: asyncio.subprocess.Process, seconds: float) -> Ended:
         await process.communicate()
         raise
     assert process.returncode is not None
-    return Ended(process.returncode, out.decode(), err.decode())
+    return Ended(process.returncode, (out or b"").decode(), err.decode())
+
+
+async def unread(*arguments: str) -> Ended:
+    """Runs a command whose reader has left before it begins. In `probe ... | true` nobody knows
+    who is first."""
+    ours, theirs = os.pipe()
+    os.close(ours)
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "probe", *arguments),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=theirs,
+            stderr=asyncio.subprocess.PIPE,
+            env=environment(),
+        )
+    finally:
+        os.close(theirs)
+    return await _ended(process, PATIENCE)
 
 
 async def shell(line: str) -> Ended:

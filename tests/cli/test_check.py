@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from probe.cli.commands import app
 from tests.hostile import write_kubeconfig
-from tests.running import KUBECTL, kubectl, probe, quiet, running, shell, until
+from tests.running import KUBECTL, kubectl, probe, quiet, running, shell, unread, until
 
 pytestmark = pytest.mark.slow
 
@@ -304,12 +304,12 @@ async def test_history_without_daemons_is_done_without(held: Path) -> None:
 
 
 async def test_a_reader_that_leaves_and_a_full_disk_are_no_tracebacks(held: Path) -> None:
-    check = f"check all -A -o json --kubeconfig {held}"
+    check = ("check", "all", "-A", "-o", "json", "--kubeconfig", str(held))
 
-    left = await shell(f"{{ probe {check}; echo $? >&2; }} | true")
-    full = await shell(f"probe {check} >/dev/full")
+    left = await unread(*check)
+    full = await shell(f"probe {' '.join(check)} >/dev/full")
 
-    assert (left.out, left.err) == ("", "141\n")
+    assert (left.code, left.err) == (141, "")
     assert (full.code, full.err) == (
         2,
         "probe: the results cannot be written: No space left on device\n",
