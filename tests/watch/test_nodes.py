@@ -23,8 +23,10 @@ pytestmark = pytest.mark.slow
 
 
 def told(nodes: Nodes) -> Any:
+    """The record once the rollout has ended, and both nodes have told of it."""
     record = nodes.record()
-    return record if record is not None and record["ended"] is not None else None
+    whole = record is not None and record["ended"] is not None and len(record["nodes"]) == 2
+    return record if whole else None
 
 
 async def test_both_nodes_records_become_one_and_older_rollouts_are_none_of_it(
