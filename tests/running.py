@@ -5,6 +5,7 @@ import asyncio
 import inspect
 import json
 import os
+import re
 import signal
 import sys
 import time
@@ -24,6 +25,12 @@ ROOT = Path(__file__).parent.parent
 
 PATIENCE = 60.0
 """Seconds until a wait in a test is a failure: many times what a quiet machine takes."""
+
+BEFORE_MAIN = re.compile(
+    rf'File "{re.escape(str(ROOT))}/probe/(cli/)?(__init__|__main__|app)\.py", '
+    r"line \d+, in <module>"
+)
+"""In a traceback: what of ours Python reads before `main` can catch anything."""
 
 KUBECTL = find("kubectl")
 
@@ -69,12 +76,12 @@ class Running:
 
 def quiet(command: Running, code: int, number: int) -> bool:
     """Whether the signal ended it without a word of ours. While Python itself starts, before our
-    first line runs, it has its own ways to end, with tracebacks in which we do not stand."""
+    `main` runs, it has its own ways to end, with tracebacks in which that does not stand."""
     said = "".join(command.lines)
     if "Fatal Python error: init_import_site" in said:
         return True
     if "Traceback" in said:
-        return str(ROOT / "probe") not in said
+        return str(ROOT / "probe") not in BEFORE_MAIN.sub("", said)
     return code in (0, 130, -number)
 
 
