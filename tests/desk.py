@@ -2,6 +2,7 @@
 
 import gc
 import os
+import select
 import socket
 import struct
 import time
@@ -86,6 +87,8 @@ def fill(stack: ExitStack, held: socket.socket) -> None:
     filler = stack.enter_context(socket.socket(held.family))
     filler.settimeout(PATIENCE)
     filler.connect(held.getsockname()[:2])
+    # Its own side of the handshake may be over a little later.
+    assert select.select([held], [], [], PATIENCE)[0]
 
 
 def port_of(held: socket.socket) -> int:

@@ -3,11 +3,13 @@
 import json
 import socket
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
 from typer.testing import CliRunner, Result
 
 from probe.cli.commands import app
+from tests.desk import full
 from tests.ports import reserved
 
 UNSPECIFIED = "is the unspecified address and would dial the caller itself"
@@ -65,18 +67,8 @@ def listening() -> Iterator[socket.socket]:
 @pytest.fixture
 def silent() -> Iterator[str]:
     """A port whose backlog is full: the kernel drops further SYNs."""
-    with socket.socket() as server:
-        server.bind(("127.0.0.1", 0))
-        server.listen(0)
-        waiting = []
-        for _ in range(3):
-            client = socket.socket()
-            client.setblocking(False)
-            client.connect_ex(server.getsockname())
-            waiting.append(client)
-        yield f"127.0.0.1:{server.getsockname()[1]}"
-        for client in waiting:
-            client.close()
+    with ExitStack() as stack:
+        yield f"127.0.0.1:{full(stack)}"
 
 
 def at(server: socket.socket) -> str:

@@ -14,6 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 from probe.cli.commands import app
+from tests.desk import full
 from tests.hostile import write_kubeconfig
 from tests.running import KUBECTL, kubectl, probe, quiet, running, shell, unread, until
 
@@ -318,14 +319,7 @@ async def test_a_reader_that_leaves_and_a_full_disk_are_no_tracebacks(held: Path
 
 async def test_ctrl_c_ends_it_at_any_moment_without_a_word(tmp_path: Path) -> None:
     with ExitStack() as sockets:
-        silent = sockets.enter_context(socket.socket())
-        silent.bind(("127.0.0.1", 0))
-        silent.listen(0)
-        address = f"127.0.0.1:{silent.getsockname()[1]}"
-        full = [sockets.enter_context(socket.socket()) for _ in range(3)]
-        for client in full:
-            client.setblocking(False)
-            client.connect_ex(silent.getsockname())
+        address = f"127.0.0.1:{full(sockets)}"
         for moment in (0.3, 0.8, 1.6):
             async with running("check", "addr", "--timeout", "30", address) as command:
                 await asyncio.sleep(moment)
