@@ -32,7 +32,7 @@ def holding(folder: Path, scenario: str = "port-mismatch", *more: str) -> Iterat
     finally:
         process.terminate()
         try:
-            process.wait(10)
+            process.wait(PATIENCE)
         finally:
             process.kill()
             process.wait()

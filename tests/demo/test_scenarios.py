@@ -7,6 +7,7 @@ import pytest
 from probe.demo.manifests import NAMESPACE, namespace
 from probe.demo.scenarios import SCENARIOS, Options, UnknownScenario, chosen, hold
 from probe.sandbox.cluster import Cluster
+from tests.running import PATIENCE
 
 
 @pytest.fixture
@@ -31,13 +32,13 @@ async def test_what_was_broken_can_be_mended(name: str, cluster: Cluster) -> Non
     scenario, options = SCENARIOS[name], Options(proxy_lag=0.1)
 
     await scenario.set_up(cluster, options)
-    await cluster.settled()
+    await cluster.settled(PATIENCE)
     before = {s["metadata"]["name"]: s["spec"] for s in cluster.store.list("services", NAMESPACE)}
     endpoints = {service: ready(cluster, service) for service in before}
     await scenario.inject(cluster, options)
-    await cluster.settled()
+    await cluster.settled(PATIENCE)
     await scenario.heal(cluster, options)
-    await cluster.settled()
+    await cluster.settled(PATIENCE)
 
     services = cluster.store.list("services", NAMESPACE)
     assert {s["metadata"]["name"]: s["spec"] for s in services} == before
