@@ -187,8 +187,13 @@ async def test_what_kubectl_changes_in_a_held_cluster_has_its_effect(tmp_path: P
             await kubectl(path, "-n", "demo-app", "delete", "svc", "web")
             await until(lambda: _gone(watching))
 
-            kinds = [c["kind"] for c in (await watching.json("/api/v1/changes"))["changes"]]
-            assert {"rollout", "rollout_end", "scale", "service_removed"} <= set(kinds)
+            await until(lambda: _changed(watching))  # which several watches tell
+
+
+async def _changed(watching: Daemon) -> bool:
+    """Whether all that was done to the Deployment and its Service is among the changes."""
+    kinds = {c["kind"] for c in (await watching.json("/api/v1/changes"))["changes"]}
+    return {"rollout", "rollout_end", "scale", "service_removed"} <= kinds
 
 
 async def _gone(watching: Daemon) -> bool:

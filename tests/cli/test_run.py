@@ -162,8 +162,7 @@ async def test_with_default_settings_the_mismatch_is_found_and_its_end_as_well(
         await kubectl(held_alone, "-n", "demo-app", "patch", "svc", "backend-v1", "-p", patch)
         await until(lambda: _verdict(found, "healthy"))
 
-        edit = (await found.json("/api/v1/changes"))["changes"]
-        edits = [(c["by"], c["detail"]) for c in edit if c["kind"] == "service_edit"]
+        edits = await until(lambda: _edits(found))  # another watch may tell of the pods first
         assert edits == [("kubectl-patch", "port 8080: targetPort 8081 -> 8080")]
 
         code, seconds = await found.command.stop(signal.SIGTERM)
@@ -180,6 +179,12 @@ async def test_with_default_settings_the_mismatch_is_found_and_its_end_as_well(
 
 async def _verdict(found: Daemon, verdict: str) -> bool:
     return await found.value("edgeprobe_verdict", **HERE, verdict=verdict) == 1
+
+
+async def _edits(found: Daemon) -> list[tuple[str, str]]:
+    """Who edited Services, and how."""
+    changes = (await found.json("/api/v1/changes"))["changes"]
+    return [(c["by"], c["detail"]) for c in changes if c["kind"] == "service_edit"]
 
 
 async def _above(found: Daemon, before: float, labels: dict[str, str]) -> bool:
