@@ -142,6 +142,7 @@ class Reporter:
 
     async def _look(self, ready: list[Due]) -> None:
         """Tells of those that are ours to tell of, and looks at some others again later."""
+        now = self._loop.time()  # one moment for all, that the second look is at all of them too
         ours, second = [], []
         for due in ready:
             first = leaders(self._world.nodes, "/".join(due.rollout.workload), TELLERS)
@@ -151,7 +152,7 @@ class Reporter:
             elif not before:
                 ours.append(due.rollout)
             elif len(before) < len(first):
-                at = self._loop.time() + len(before) * TURN_SECONDS
+                at = now + len(before) * TURN_SECONDS
                 self._waiting.append(Due(at, due.rollout, before))
         await self._tell(ours + await self._untold(second))
 
