@@ -55,8 +55,8 @@ async def reach_pods(connection: Connection, settings: Settings) -> bool:
         raise Unreachable(f"{here} and {why}")
     inside = [(p.address, p.port) for p in pods if p.address and not p.on_host and not p.fault]
     alive = range(200, 201)
-    tries = _any_answers(inside[:REACH_PODS], alive), _any_answers(own, served)
-    return all(await asyncio.gather(*tries))
+    targets = (inside[:REACH_PODS], alive), (own, served)
+    return all(await asyncio.gather(*(_any_answers(*each, REACH_SECONDS) for each in targets)))
 
 
 async def _api_server(connection: Connection) -> list[tuple[str, int]]:
@@ -68,9 +68,7 @@ async def _api_server(connection: Connection) -> list[tuple[str, int]]:
     return [(ip, port.port) for s in services for ip in s.cluster_ips for port in s.ports]
 
 
-async def _any_answers(
-    targets: list[tuple[str, int]], statuses: range, seconds: float = REACH_SECONDS
-) -> bool:
+async def _any_answers(targets: list[tuple[str, int]], statuses: range, seconds: float) -> bool:
     """Whether one of them answers in time; the others are not waited for."""
     tries = [asyncio.ensure_future(_answers(*target, statuses, seconds)) for target in targets]
     try:

@@ -14,6 +14,14 @@ from probe.sandbox.cluster import Cluster
 from probe.settings import load
 from tests.front import HERE, Front, alive, answering, front, says
 from tests.hostile import Server, connected, page, refuse, serving
+from tests.running import PATIENCE
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """None of those asked here is silent: who is late has waited for the machine."""
+    monkeypatch.setattr(reach, "REACH_SECONDS", PATIENCE)
+    monkeypatch.setattr(reach, "ALONE_SECONDS", PATIENCE)
 
 
 @dataclass
@@ -85,10 +93,7 @@ async def test_a_daemon_on_the_hosts_network_proves_nothing_of_pods(tmp_path: Pa
         assert not await ground.reached()
 
 
-async def test_without_daemons_the_api_servers_cluster_ip_decides(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(reach, "ALONE_SECONDS", 0.2)
+async def test_without_daemons_the_api_servers_cluster_ip_decides(tmp_path: Path) -> None:
     server = await asyncio.start_server(accepts, HERE, 0)
     async with server, front(tmp_path) as ahead, answering(alive, says({}, 400)) as api:
         ground = Ground(ahead)
