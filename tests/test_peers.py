@@ -116,7 +116,21 @@ async def test_what_is_no_answer_of_ours_costs_nothing_but_its_word(answer: Answ
 async def test_one_that_hangs_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(peers, "ANSWER_SECONDS", 0.1)
 
-    assert await asked({"a": hangs, "b": says(NOTHING)}) == ({"b": NOTHING}, ["a"])
+    assert await asked({"a": hangs}) == ({}, ["a"])
+
+
+async def test_one_that_takes_its_time_holds_up_nobody() -> None:
+    others = asyncio.Event()
+
+    async def last(request: web.Request) -> web.Response:
+        await others.wait()
+        return web.json_response(NOTHING)
+
+    async def first(request: web.Request) -> web.Response:
+        others.set()
+        return web.json_response(NOTHING)
+
+    assert await asked({"a": last, "b": first}) == ({"a": NOTHING, "b": NOTHING}, [])
 
 
 async def test_an_answer_without_an_end_is_not_read_on(monkeypatch: pytest.MonkeyPatch) -> None:
