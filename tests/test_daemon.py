@@ -81,7 +81,7 @@ async def test_outside_of_the_cluster_or_alone_it_looks_for_no_endpoint_of_its_o
     monkeypatch.setattr(peers, "LOST_SECONDS", 0.0)
     async with standing(*WEB) as cluster, watching(cluster, tmp_path, **settings) as watched:
         await until(lambda: watched.daemon.ready() == [])
-        await asyncio.sleep(1.5)
+        await _second(watched)
 
     assert len([found for found in caplog.records if "peers" in found.__dict__]) == warnings
 
@@ -225,6 +225,12 @@ async def test_turns_are_logged_and_dials_are_not(
             "demo-app/web:8080 port_mismatch: targetPort 8081 is refused on 2 of 2 endpoints"
         )
     )
+
+
+async def _second(watched: Watched) -> None:
+    """Until the daemon has looked once more at what it looks at once a second."""
+    before = watched.daemon._second
+    await until(lambda: watched.daemon._second > before)
 
 
 async def _all_up(watched: Watched) -> bool:
