@@ -121,18 +121,36 @@ def test_what_the_kernel_decided_is_no_timeout_however_late_we_look(sockets: Exi
     assert len(found) == 700
 
 
-def test_the_oldest_are_given_up_first_and_each_at_its_own_deadline(sockets: ExitStack) -> None:
+class Clock:
+    """A clock that stands still until it is set."""
+
+    now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+def test_the_oldest_are_given_up_first_and_each_at_its_own_deadline(
+    sockets: ExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, ended = Clock(), {}
+    monkeypatch.setattr("probe.dialer.time", clock)
     with Desk(seconds=1.0) as desk:
         port = full(sockets)
         desk.dialer.dial([(0, "127.0.0.1", port)])
-        time.sleep(0.5)
+        clock.now = 0.5
         desk.dialer.dial([(1, "127.0.0.1", port)])
-        assert desk.dialer.collect() == []
-        first = desk.outcomes(1)
-        both = first | desk.outcomes(1)
+        for clock.now in (0.5, 0.99, 1.0, 1.49, 1.5):
+            found = desk.dialer.collect()
+            ended[clock.now] = [(token, outcome.result) for token, outcome in found]
 
-    assert min(first) == 0
-    assert results(list(both.values())) == [Result.TIMEOUT, Result.TIMEOUT]
+    assert ended == {
+        0.5: [],
+        0.99: [],
+        1.0: [(0, Result.TIMEOUT)],
+        1.49: [],
+        1.5: [(1, Result.TIMEOUT)],
+    }
 
 
 @pytest.mark.parametrize("port_in", [listening, closed, lambda _: 0], ids=["open", "closed", "0"])
