@@ -176,7 +176,10 @@ echo '"status":{"token":"t","expirationTimestamp":"2020-01-01T00:00:00Z"}}'
     server = Server([page([service("a")])], [stream(bookmark(2), 0.1, end=True)])
     async with serving(server), mirroring(server.url, tmp_path, user=user) as (picture, reflector):
         await until(lambda: picture.names == {"a"})
-        plugin.write_text("#!/bin/sh\necho logged out >&2\nexit 1\n")
+        other = tmp_path / "other"
+        other.write_text("#!/bin/sh\necho logged out >&2\nexit 1\n")
+        other.chmod(0o755)
+        other.replace(plugin)  # at once: a shell may be about to read it
         await until(lambda: reflector.status.error is not None)
 
         assert "ended with 1 and said 'logged out'" in (reflector.status.error or "")
