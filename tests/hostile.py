@@ -26,7 +26,6 @@ Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Obj = dict[str, Any]
 
 DATA = Path(__file__).parent / "data"
-QUICK = Limits(connect=0.5, page=0.5, listing=1.0, silence=0.4, margin=0.2)
 HASTE = Pace(first=0.02, longest=0.1, healthy=0.3, spread=0.02, short=0.05, watch=30.0)
 
 
@@ -234,8 +233,10 @@ def write_kubeconfig(
 
 @asynccontextmanager
 async def connected(
-    url: str, folder: Path, *, limits: Limits = QUICK, **kubeconfig: Any
+    url: str, folder: Path, *, limits: Limits | None = None, **kubeconfig: Any
 ) -> AsyncIterator[Connection]:
+    """With the program's own limits, unless a test waits for one: what keeps a busy machine for
+    half a second is no silence of the server."""
     path = write_kubeconfig(folder / f"kubeconfig-{next(_numbers)}", url, **kubeconfig)
     connection = await connect(str(path), None, user_agent="probe/test", limits=limits)
     try:
@@ -252,7 +253,7 @@ async def mirroring(
     resource: Resource = SERVICES,
     namespace: str = "",
     pace: Pace = HASTE,
-    limits: Limits = QUICK,
+    limits: Limits | None = None,
     **kubeconfig: Any,
 ) -> AsyncIterator[tuple[Picture, Reflector]]:
     """A running reflector of the server at the URL, and the picture its events draw."""

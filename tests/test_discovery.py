@@ -15,7 +15,7 @@ from probe.core import kube
 from probe.core.mirror import Mirror
 from probe.demo.manifests import deployment, namespace, service
 from probe.discovery import DENIED_SECONDS, Combined, Discovery
-from probe.reflector import Connection, Limits, Status, connect
+from probe.reflector import Connection, Status, connect
 from probe.sandbox.cluster import Cluster
 from tests.core import facts
 from tests.hostile import Server, bookmark, connected, page, refuse, serving, stream
@@ -331,7 +331,7 @@ async def test_the_refusals_of_a_server_leave_a_namespace_out(
         return await (bad if "/namespaces/b/" in request.path else good)(request)
 
     server = Server([answer], [stream(bookmark(2))])
-    async with serving(server), connected(server.url, tmp_path, limits=Limits()) as connection:
+    async with serving(server), connected(server.url, tmp_path) as connection:
         discovery, events = await mirrored(
             connection, ("a", "b"), lambda d: d._left_out == {"b"} and d.answered
         )

@@ -5,8 +5,10 @@ import logging
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 
 from probe.core.kube import Stored
+from probe.reflector import Limits, Reflector
 from tests.hostile import (
     DATA,
     HASTE,
@@ -29,6 +31,7 @@ from tests.hostile import (
 )
 
 LISTED = page([service("a", 1)], 1)
+SOON_SILENT = Limits(silence=0.4)
 
 
 def ports(picture: Picture) -> dict[str, int]:
@@ -210,7 +213,8 @@ async def test_a_watch_that_never_answers_is_given_up(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     server = Server([LISTED], [silence, stream(event("ADDED", service("b", 2)))])
-    async with serving(server), mirroring(server.url, tmp_path) as (picture, _):
+    limits = Limits(page=0.5)
+    async with serving(server), mirroring(server.url, tmp_path, limits=limits) as (picture, _):
         await until(lambda: picture.names == {"a", "b"})
 
         assert "did not answer within 0.5 s" in caplog.records[0].getMessage()
@@ -218,7 +222,10 @@ async def test_a_watch_that_never_answers_is_given_up(
 
 async def test_a_watch_that_falls_silent_is_opened_again(tmp_path: Path) -> None:
     server = Server([LISTED], [stream(bookmark(4)), stream(event("ADDED", service("b", 5)))])
-    async with serving(server), mirroring(server.url, tmp_path) as (picture, reflector):
+    async with (
+        serving(server),
+        mirroring(server.url, tmp_path, limits=SOON_SILENT) as (picture, reflector),
+    ):
         await until(lambda: picture.names == {"a", "b"})
 
         assert [asked.query["resourceVersion"] for asked in server.watched] == ["1", "4"]
@@ -228,9 +235,18 @@ async def test_a_watch_that_falls_silent_is_opened_again(tmp_path: Path) -> None
 
 
 async def test_watches_without_a_word_are_checked_by_a_list_less_and_less(tmp_path: Path) -> None:
-    mute = stream(0.06, end=True)
+    watching: list[Reflector] = []
+
+    async def mute(request: web.Request) -> web.StreamResponse:
+        """Ends in order as soon as the client finds that it has lasted."""
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await until(watching[0]._lasted)
+        return response
+
     server = Server([LISTED, page([service("b", 9)], 9)], [mute])
     async with serving(server), mirroring(server.url, tmp_path) as (picture, reflector):
+        watching.append(reflector)
         await until(lambda: len(server.watched) >= 10)
 
         assert picture.names == {"b"}
@@ -240,10 +256,13 @@ async def test_watches_without_a_word_are_checked_by_a_list_less_and_less(tmp_pa
 
 
 async def test_a_trickle_of_bytes_is_silence(tmp_path: Path) -> None:
-    drops: list[bytes | float] = [x for _ in range(100) for x in (b" ", 0.05)]
+    drops: list[bytes | float] = [x for _ in range(10**4) for x in (b" ", 0.05)]
     server = Server([LISTED], [stream(*drops), stream(event("ADDED", service("b", 5)))])
-    async with serving(server), mirroring(server.url, tmp_path) as (picture, _):
-        await until(lambda: picture.names == {"a", "b"}, 2.0)
+    async with (
+        serving(server),
+        mirroring(server.url, tmp_path, limits=SOON_SILENT) as (picture, _),
+    ):
+        await until(lambda: picture.names == {"a", "b"})
 
 
 async def test_a_connection_dropped_in_the_middle_of_an_event_loses_nothing(
