@@ -177,6 +177,24 @@ async def test_of_many_that_another_daemon_told_of_it_is_asked_once(
     ]
 
 
+async def test_what_ends_at_once_and_is_another_daemons_to_tell_is_looked_at_again_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with reporting_with(tmp_path, monkeypatch, {"b": 1}) as desk:
+        monkeypatch.setattr(reporting, "TURN_SECONDS", 3600.0)
+        for number in range(40):
+            desk.ends(f"web-{number}")
+
+        def again() -> list[float]:
+            desk.reporter.tick(asyncio.get_running_loop().time())
+            return [due.at for due in desk.reporter._waiting if due.before]
+
+        at = await until(again)
+
+    assert len(at) > 5
+    assert len(set(at)) == 1
+
+
 @pytest.mark.parametrize("silent", [True, False])
 async def test_where_the_one_whose_turn_it_is_has_not_told_the_next_one_does(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, silent: bool
