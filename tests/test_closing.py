@@ -186,7 +186,7 @@ async def test_the_daemon_goes_over_to_rst_where_fin_would_leave_too_much(tmp_pa
             await cluster.settled(within=20)
             cluster.write_kubeconfig(tmp_path / "kubeconfig")
             async with daemon(tmp_path / "kubeconfig", "--interval", "0.5") as found:
-                await until(lambda: found.value("edgeprobe_close_mode", mode="rst"), 30)
+                await until(lambda: found.value("edgeprobe_close_mode", mode="rst"))
                 assert await found.value("edgeprobe_close_mode") == 1
                 assert await found.value("edgeprobe_dials_total", result="connected") > 10
             told = [record for record in found.command.records if "close" in record]

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.hostile import Answer, Server, event, huge, page, service, serving, stream
+from tests.running import PATIENCE
 
 pytestmark = pytest.mark.slow
 
@@ -26,7 +27,7 @@ def peak():
 async def main():
     before = peak()
     async with mirroring(sys.argv[1], Path(sys.argv[2]), limits=Limits()) as (picture, reflector):
-        await until(lambda: picture.names == {"a", "b"}, 20)
+        await until(lambda: picture.names == {"a", "b"}, float(sys.argv[3]))
         print(peak() - before, dict(reflector.status.skipped))
 
 asyncio.run(main())
@@ -58,11 +59,11 @@ async def test_an_object_of_100_mb_costs_little_memory(
 ) -> None:
     async with serving(place()) as server:
         client = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-c", CLIENT, server.url, str(tmp_path)),
+            *(sys.executable, "-c", CLIENT, server.url, str(tmp_path), str(PATIENCE)),
             stdout=asyncio.subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
         )
-        out, _ = await asyncio.wait_for(client.communicate(), 30)
+        out, _ = await asyncio.wait_for(client.communicate(), 2 * PATIENCE)
     grown, _, skipped = out.decode().partition(" ")
 
     assert skipped.strip() == "{'oversized': 1}"
