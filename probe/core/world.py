@@ -349,7 +349,7 @@ class World:
 
     def judge(self, now: float) -> list[Turn]:
         """The verdicts that changed since the last call; nothing before everything is listed."""
-        if not self.mirror.synced:
+        if not self._docket.waiting or not self.mirror.synced:  # most ticks have nothing to judge
             return []
         view, patience = self.view(now), self.cadence.patience
         turns = []
