@@ -31,8 +31,9 @@ async def reach_pods(connection: Connection, settings: Settings) -> bool:
     From a laptop no pod is reached, each dial would have to time out, and a network that accepts
     every connection itself would make all of them look well. So a daemon's own pod is asked
     first, and the API server by its ClusterIP, since a bastion may be routed to the pods only.
-    True if both answer. Where no daemon can be asked the ClusterIP alone decides; from a pod, and
-    beside a sandbox, whose pods are on this machine, that is known without it.
+    True if both answer. Where no daemon can be asked, as while their pods start, the ClusterIP
+    alone decides; from a pod, and beside a sandbox, whose pods are on this machine, that is known
+    without it.
 
     Raises ApiTrouble; Unreachable as well where neither pods nor daemons are reached: what is
     dialed from there would say of every Service that nothing answers.
@@ -44,6 +45,10 @@ async def reach_pods(connection: Connection, settings: Settings) -> bool:
         if refused.code == HTTPStatus.UNAUTHORIZED:
             raise
         why = f"no daemon can be asked: {refused}"
+    running = [pod for pod in pods if not pod.fault]
+    if pods and not running:
+        why = f"no daemon can be asked: {pods[0].fault}; dial all the same with --from here"
+    pods = running
     if not pods and (connection.in_pod or connection.allow_targets):
         return True
     own = await _api_server(connection)
@@ -53,7 +58,7 @@ async def reach_pods(connection: Connection, settings: Settings) -> bool:
             return True
         here = "this machine reaches no pod" if own else "nothing tells whether we can reach pods"
         raise Unreachable(f"{here} and {why}")
-    inside = [(p.address, p.port) for p in pods if p.address and not p.on_host and not p.fault]
+    inside = [(p.address, p.port) for p in pods if p.address and not p.on_host]
     alive = range(200, 201)
     targets = (inside[:REACH_PODS], alive), (own, served)
     return all(await asyncio.gather(*(_any_answers(*each, REACH_SECONDS) for each in targets)))

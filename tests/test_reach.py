@@ -112,6 +112,18 @@ async def test_without_daemons_the_api_servers_cluster_ip_decides(tmp_path: Path
         assert await ground.reached()
 
 
+async def test_daemons_whose_pods_do_not_run_yet_are_as_good_as_none(tmp_path: Path) -> None:
+    """Who has just installed them, and the image cannot be pulled."""
+    async with front(tmp_path) as ahead, answering(alive, says({}, 400)) as api:
+        ground = Ground(ahead)
+        ahead.pod("near", 1, phase="Pending")
+        fault = "no daemon can be asked: its pod edgeprobe-near is Pending; .* --from here$"
+        with pytest.raises(Unreachable, match=fault):
+            await ground.reached()
+        ground.cluster_ip(api)
+        assert await ground.reached()
+
+
 async def test_who_may_not_look_for_daemons_is_told_so_where_no_pod_is_reached(
     tmp_path: Path,
 ) -> None:
