@@ -328,10 +328,7 @@ def shared(node: str, port: int) -> Json:
 
 
 @pytest.mark.slow
-async def test_two_daemons_see_a_rollout_and_one_tells_what_both_saw(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(reporting, "SETTLE_SECONDS", 1.0)
+async def test_two_daemons_see_a_rollout_and_one_tells_what_both_saw(tmp_path: Path) -> None:
     web_of = (deployment("web", replicas=2, drain=1), service("web"))
     async with standing(*web_of) as cluster, AsyncExitStack() as stack:
         daemons = []

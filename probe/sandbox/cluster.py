@@ -129,7 +129,7 @@ class Cluster:
         self._complete(resource.plural, obj)
         return self.store.update(resource.plural, obj, manager=manager)
 
-    async def settled(self, within: float = 10.0) -> None:
+    async def settled(self, within: float = 60.0) -> None:
         """Waits until everything that was asked for has happened, or is stuck.
 
         No pod is starting or ending, no controller has work, the proxy's rules are up to date.
