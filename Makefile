@@ -6,8 +6,9 @@ BIN := .venv/bin
 RUNS := .venv/runs
 READY := .venv/ready
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
-# The real clusters beside all else (tests/conftest.py). ARGS="-n 0" runs one after the other.
-PYTEST := $(BIN)/python -m pytest -n 2 --no-loadscope-reorder
+# The real clusters beside all else (tests/conftest.py); three, since two leave the cores idle while
+# they wait. ARGS="-n 0" runs one after the other.
+PYTEST := $(BIN)/python -m pytest -n 3 --no-loadscope-reorder
 
 .PHONY: help demo test quick lint bench soak generate lock clean
 .DEFAULT_GOAL := help
